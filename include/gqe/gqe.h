@@ -1,0 +1,464 @@
+/*
+ * gqe: Grouped Query Experts attention on Vulkan.
+ *
+ * The attention is the one of "Grouped Query Experts: Mixture-of-Experts on GQA Self-Attention" (arXiv 2606.20945, "the paper"
+ * below). Symbols used in shapes, everywhere in this header:
+ *
+ *   B  sequences in a batch        T  tokens in a sequence        d  hidden size
+ *   N  routed query-head experts   G  groups, = KV heads          M  = N/G, experts in a group
+ *   k  experts a token runs in each group (top-k)                 d_h  head size (head_dim)
+ *
+ * Rules that hold for every function:
+ *
+ *  - Failure. A function that can fail returns a gqe_status and takes a `gqe_error *` as its last parameter. The error is owned by
+ *    the caller, may be NULL, and is written only on failure. Output parameters are written only on success, except that a created
+ *    object's pointer is set to NULL on failure. The library never aborts, exits or prints.
+ *  - Ownership. What `gqe_X_create`, `gqe_X_open` or `gqe_X_load` returns is released by `gqe_X_destroy(&x)`, which sets the pointer
+ *    to NULL and accepts a pointer to NULL. Pointers passed in are read during the call only, unless said otherwise.
+ *  - Order. A context outlives the models, layers and sessions made from it; a model outlives its sessions.
+ *  - Params structs. The first field is `size` = sizeof of the struct; a field left zero means its default. A struct from an older
+ *    header (a smaller `size`) is accepted.
+ *  - Threads. Different contexts are independent and may be used from different threads at once. Calls on one context, and on the
+ *    models, layers and sessions made from it, must not run at the same time, except gqe_session_cancel. No global state.
+ *  - Tensors are dense and row-major, the last index moves fastest; strides are never needed.
+ */
+#ifndef GQE_GQE_H
+#define GQE_GQE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32) && defined(GQE_SHARED)
+#ifdef GQE_BUILDING
+#define GQE_API __declspec(dllexport)
+#else
+#define GQE_API __declspec(dllimport)
+#endif
+#elif defined(__GNUC__)
+#define GQE_API __attribute__((visibility("default")))
+#else
+#define GQE_API
+#endif
+
+#define GQE_VERSION_MAJOR 0
+#define GQE_VERSION_MINOR 1
+#define GQE_VERSION_PATCH 0
+#define GQE_VERSION ((GQE_VERSION_MAJOR << 16) | (GQE_VERSION_MINOR << 8) | GQE_VERSION_PATCH)
+
+/* The GQE_VERSION that the library was built with. */
+GQE_API uint32_t gqe_version(void);
+
+/* ---------------------------------------------------------------------------------------------------------------- errors -- */
+
+/* The values are the exit codes of the program `gqe`. */
+typedef enum gqe_status {
+	GQE_OK = 0,
+	GQE_ERROR_INTERNAL = 1,      /* a driver call failed in a way that none of the others names; the message has the VkResult */
+	GQE_ERROR_USAGE = 2,         /* an argument of the call is wrong */
+	GQE_ERROR_NO_DEVICE = 3,     /* no Vulkan loader, no driver, or no device that fits */
+	GQE_ERROR_BAD_INPUT = 4,     /* a file or a config is wrong; the message names the file, the tensor or key, and the remedy */
+	GQE_ERROR_OUT_OF_MEMORY = 5, /* host or device memory is exhausted, or the request is over the memory limit */
+	GQE_ERROR_DEVICE_LOST = 6,   /* the context is unusable from now on; destroy it and what was made from it, then create another */
+	GQE_ERROR_VERIFICATION = 7,  /* a self-test did not agree with the reference */
+	GQE_CANCELLED = 130          /* gqe_session_cancel, or a callback, asked to stop */
+} gqe_status;
+
+/* "ok", "bad input", ... Never NULL, static. */
+GQE_API const char *gqe_status_name(gqe_status status);
+
+typedef struct gqe_error {
+	gqe_status status;
+	char message[1024]; /* one English sentence or two, UTF-8, no newline at the end */
+} gqe_error;
+
+typedef enum gqe_log_level { GQE_LOG_ERROR = 1, GQE_LOG_WARNING = 2, GQE_LOG_INFO = 3, GQE_LOG_DEBUG = 4 } gqe_log_level;
+
+/* Called on the thread that runs a gqe function (validation messages: on any thread the driver likes). `message` has no newline. */
+typedef void (*gqe_log_fn)(void *user, gqe_log_level level, const char *message);
+
+/* Work so far and in all, both in the same arbitrary unit, total > 0. Return false to cancel. */
+typedef bool (*gqe_progress_fn)(void *user, double done, double total);
+
+/* --------------------------------------------------------------------------------------------------------------- devices -- */
+
+typedef enum gqe_device_type {
+	GQE_DEVICE_DISCRETE = 1,
+	GQE_DEVICE_INTEGRATED,
+	GQE_DEVICE_VIRTUAL,
+	GQE_DEVICE_CPU, /* a Vulkan driver that computes on the CPU */
+	GQE_DEVICE_OTHER
+} gqe_device_type;
+
+/* How a kernel is written for a class of devices; a device gets every path it has the features for. */
+typedef enum gqe_path {
+	GQE_PATH_SCALAR = 1,  /* Vulkan 1.2, nothing else */
+	GQE_PATH_SUBGROUP = 2 /* operands travel by subgroup broadcast; any subgroup size 4...64 */
+} gqe_path;
+
+/* "scalar", "subgroup". */
+GQE_API const char *gqe_path_name(gqe_path path);
+
+typedef struct gqe_device_info {
+	uint32_t index;      /* position in the list; what `--device 0` means */
+	bool usable;         /* false: `rejected` says why */
+	char rejected[256];  /* "" when usable */
+	char name[256];
+	gqe_device_type type;
+	uint8_t uuid[16];
+	uint32_t vendor_id, device_id;
+	uint32_t api_version;     /* as VK_MAKE_API_VERSION */
+	uint32_t driver_version;  /* the driver's own encoding */
+	char driver_name[256];    /* "llvmpipe", "radv", ... */
+	char driver_info[256];    /* "Mesa 22.3.6 (LLVM 15.0.6)" */
+	uint64_t heap_bytes;      /* size of the largest device-local heap */
+	uint64_t max_allocation_bytes;
+	uint64_t max_storage_buffer_bytes;
+	uint32_t shared_memory_bytes;
+	uint32_t max_workgroup_invocations;
+	uint32_t subgroup_size, subgroup_size_min, subgroup_size_max;
+	bool has_16bit_storage; /* GQE_DTYPE_F16 is possible */
+	bool has_float16;       /* arithmetic in f16 */
+	bool has_timestamps;
+	uint32_t path_count;
+	gqe_path paths[8];      /* the paths this device gets, the preferred one last */
+	uint32_t quirks;        /* known driver problems that are worked around, for display only */
+} gqe_device_info;
+
+typedef struct gqe_device_list {
+	uint32_t count;
+	const gqe_device_info *devices; /* [count], in the order of the Vulkan loader; owned by the list */
+} gqe_device_list;
+
+/*
+ * Lists every Vulkan device, the unusable ones included. Creates and destroys a VkInstance; no device is opened. An empty list
+ * is GQE_OK; no loader on the machine is GQE_ERROR_NO_DEVICE. Thread-safe.
+ */
+GQE_API gqe_status gqe_device_list_create(gqe_device_list **list, gqe_error *error);
+GQE_API void gqe_device_list_destroy(gqe_device_list **list);
+
+/* --------------------------------------------------------------------------------------------------------------- context -- */
+
+typedef struct gqe_context gqe_context;
+
+typedef struct gqe_context_params {
+	size_t size;
+	/*
+	 * Which device: NULL or "auto" (discrete > integrated > virtual > CPU driver), an index of the list, the first hex digits of
+	 * a UUID (at least 4), a part of the name or driver name (case does not matter), or "reference": the C reference in float64,
+	 * no Vulkan at all.
+	 */
+	const char *device;
+	/*
+	 * Most bytes of device memory that this context may allocate; 0: 90% of the largest device-local heap (reference: no limit).
+	 * A request that does not fit fails with GQE_ERROR_OUT_OF_MEMORY before anything runs.
+	 */
+	uint64_t memory_limit;
+	gqe_path force_path; /* 0: the best the device has. A path the device lacks is GQE_ERROR_USAGE. */
+	/*
+	 * Folder for the pipeline cache between runs; NULL: the user's cache folder (XDG_CACHE_HOME/gqe, HOME/.cache/gqe;
+	 * LOCALAPPDATA on Windows); "": no cache on disk. A missing, stale or corrupt file is a miss, never an error.
+	 */
+	const char *cache_dir;
+	bool validation; /* load VK_LAYER_KHRONOS_validation with synchronization checks; absent layer: GQE_ERROR_NO_DEVICE */
+	uint32_t threads; /* host threads of the reference; 0: the number of processors */
+	gqe_log_fn log; /* NULL: silent */
+	void *log_user;
+	gqe_log_level log_level; /* the least severe level that is reported; 0: GQE_LOG_WARNING */
+} gqe_context_params;
+
+/* Opens a device. `params` may be NULL. */
+GQE_API gqe_status gqe_context_create(const gqe_context_params *params, gqe_context **context, gqe_error *error);
+GQE_API void gqe_context_destroy(gqe_context **context);
+
+/* The device in use; NULL for the reference. Lives as long as the context. */
+GQE_API const gqe_device_info *gqe_context_device(const gqe_context *context);
+
+typedef struct gqe_memory_info {
+	uint64_t used;   /* bytes allocated from the device now */
+	uint64_t peak;   /* the most so far */
+	uint64_t limit;
+} gqe_memory_info;
+
+GQE_API void gqe_context_memory(const gqe_context *context, gqe_memory_info *info);
+
+/* Errors that the validation layer has reported so far; 0 when validation is off. */
+GQE_API uint32_t gqe_context_validation_errors(const gqe_context *context);
+
+/* --------------------------------------------------------------------------------------------------------------- tensors -- */
+
+typedef enum gqe_dtype {
+	GQE_DTYPE_F32 = 1,
+	GQE_DTYPE_F16,
+	GQE_DTYPE_BF16,
+	GQE_DTYPE_I32,
+	GQE_DTYPE_I64,
+	GQE_DTYPE_U8,
+	GQE_DTYPE_OTHER /* a dtype of the file format that gqe does not compute with; listed, never read */
+} gqe_dtype;
+
+/* "F32", "F16", "BF16", "I32", "I64", "U8", "?". */
+GQE_API const char *gqe_dtype_name(gqe_dtype dtype);
+/* Bytes of one element; 0 for GQE_DTYPE_OTHER. */
+GQE_API size_t gqe_dtype_size(gqe_dtype dtype);
+
+#define GQE_MAX_RANK 8
+
+typedef struct gqe_tensor {
+	const char *name;
+	gqe_dtype dtype;
+	uint32_t rank; /* 0...GQE_MAX_RANK */
+	uint64_t shape[GQE_MAX_RANK];
+	const void *data; /* little-endian elements, not necessarily aligned when it comes from a file */
+	uint64_t bytes;
+	const char *file; /* the file it came from, for messages; may be NULL */
+} gqe_tensor;
+
+typedef struct gqe_tensor_file gqe_tensor_file;
+
+/*
+ * Opens one .safetensors file, memory-mapped; the header is checked completely (spec: truncated, overlapping or out-of-range
+ * offsets, header over 100 MB, duplicate keys, shape against bytes), so that tensors can be read without further checks while the
+ * file is not changed by others. Tensors are in the order of the file's header.
+ */
+GQE_API gqe_status gqe_tensor_file_open(const char *path, gqe_tensor_file **file, gqe_error *error);
+GQE_API void gqe_tensor_file_destroy(gqe_tensor_file **file);
+/* Tensors, owned by the file; the names and data live as long as it. */
+GQE_API const gqe_tensor *gqe_tensor_file_tensors(const gqe_tensor_file *file, size_t *count);
+/* The tensor of that name, or NULL. */
+GQE_API const gqe_tensor *gqe_tensor_file_find(const gqe_tensor_file *file, const char *name);
+/* Writes a .safetensors file: a temporary file beside `path`, renamed when complete, so `path` is never half-written. */
+GQE_API gqe_status gqe_tensor_file_write(const char *path, const gqe_tensor *tensors, size_t count, gqe_error *error);
+
+/* ----------------------------------------------------------------------------------------------------------------- layer -- */
+
+typedef enum gqe_attention { GQE_ATTENTION_GQE = 1, GQE_ATTENTION_GQA = 2 } gqe_attention;
+typedef enum gqe_rope { GQE_ROPE_HALF = 1, GQE_ROPE_INTERLEAVED, GQE_ROPE_NONE } gqe_rope;
+typedef enum gqe_shared_kv { GQE_SHARED_KV_GROUP = 1, GQE_SHARED_KV_DEDICATED, GQE_SHARED_KV_MEAN } gqe_shared_kv;
+typedef enum gqe_slot_order { GQE_SLOT_ORDER_RANK = 1, GQE_SLOT_ORDER_EXPERT } gqe_slot_order;
+
+/* One attention layer. All fields are explicit here; there are no defaults. Limits: see gqe_layer_config_check. */
+typedef struct gqe_layer_config {
+	uint32_t hidden_size;    /* d */
+	uint32_t heads;          /* N (paper: number of query heads H) */
+	uint32_t kv_heads;       /* G */
+	uint32_t head_dim;       /* d_h */
+	gqe_attention attention; /* GQA: dense grouped-query attention with all N heads; the fields from top_k on are ignored */
+	gqe_rope rope;
+	double rope_theta;
+	uint32_t top_k;             /* k (paper, section 3.1) */
+	bool shared_head;           /* always-on shared query head (paper, section 3.2) */
+	gqe_shared_kv shared_kv;    /* which K and V the shared head attends to */
+	uint32_t shared_kv_group;   /* the group, for GQE_SHARED_KV_GROUP */
+	bool weighted_sum_slot;     /* renormalised weighted sum of the selected outputs (paper, section 3.3) */
+	bool scale_expert_slots;    /* "weighted concat" of the paper's Table 2 */
+	gqe_slot_order slot_order;
+} gqe_layer_config;
+
+/*
+ * GQE_OK when the config is computable: sizes positive, G divides N, 1 <= k <= M, N <= 1024, M <= 64, d_h even and <= 256,
+ * d <= 65536, theta finite and > 0. GQE_ERROR_BAD_INPUT otherwise.
+ */
+GQE_API gqe_status gqe_layer_config_check(const gqe_layer_config *config, gqe_error *error);
+/* Reads a config.json's layer keys (spec section 3). */
+GQE_API gqe_status gqe_layer_config_read(const char *path, gqe_layer_config *config, gqe_error *error);
+
+typedef struct gqe_layer gqe_layer;
+
+typedef struct gqe_layer_params {
+	size_t size;
+	const gqe_layer_config *config;
+	/*
+	 * The layer's tensors by the names of spec section 3: `q_proj.weight` [(N+shared)*d_h, d] and so on, each with an optional
+	 * `.bias`. F32, F16 or BF16. A missing, an unknown, or a wrongly shaped tensor is GQE_ERROR_BAD_INPUT. Copied to the device.
+	 */
+	const gqe_tensor *tensors;
+	size_t tensor_count;
+	gqe_dtype dtype;     /* F32 (0: default), or F16: 16-bit weights and KV cache, f32 accumulation; the router stays f32 */
+	uint32_t batch;      /* B, 0: 1 */
+	uint32_t max_tokens; /* capacity of the KV cache, in tokens a sequence; required */
+	uint32_t chunk;      /* most tokens a sequence in one gqe_layer_forward; sizes the scratch memory; 0: max_tokens */
+} gqe_layer_params;
+
+GQE_API gqe_status gqe_layer_create(gqe_context *context, const gqe_layer_params *params, gqe_layer **layer, gqe_error *error);
+GQE_API void gqe_layer_destroy(gqe_layer **layer);
+
+typedef struct gqe_layer_io {
+	size_t size;
+	uint32_t tokens;  /* T: tokens appended to each of the B sequences, 1...chunk */
+	const float *x;   /* in  [B, T, d] */
+	float *y;         /* out [B, T, d]; NULL: only K and V are computed and cached, nothing attends */
+	int32_t *experts; /* out [B, T, G, k], the selected experts of each group (0...M-1) in slot order; NULL: not wanted; GQE only */
+	float *gate;      /* out [B, T, G, k], w of the paper's weighted sum (sums to 1 over G and k); NULL: not wanted; GQE only */
+} gqe_layer_io;
+
+/* Appends T tokens to each sequence at the current position and attends to all cached ones. Blocks until done. */
+GQE_API gqe_status gqe_layer_forward(gqe_layer *layer, const gqe_layer_io *io, gqe_error *error);
+/* Tokens cached in each sequence. */
+GQE_API uint32_t gqe_layer_position(const gqe_layer *layer);
+/*
+ * Sets the position; `position` <= gqe_layer_position drops the later tokens, 0 starts anew. A greater one leaves a gap whose K
+ * and V are zeros and is meant for measurements; it must be <= max_tokens.
+ */
+GQE_API gqe_status gqe_layer_seek(gqe_layer *layer, uint32_t position, gqe_error *error);
+
+/* ----------------------------------------------------------------------------------------------------------------- model -- */
+
+typedef enum gqe_norm { GQE_NORM_RMSNORM = 1, GQE_NORM_LAYERNORM } gqe_norm;
+typedef enum gqe_mlp { GQE_MLP_SWIGLU = 1, GQE_MLP_GELU } gqe_mlp;
+
+typedef struct gqe_model_config {
+	gqe_layer_config layer;
+	uint32_t layers;
+	uint32_t intermediate_size;
+	uint32_t vocab_size;
+	gqe_norm norm;
+	double norm_eps;
+	gqe_mlp mlp;
+	bool tie_word_embeddings;
+	uint32_t max_position_embeddings; /* the length the model was trained for; a longer context is allowed */
+	char tokenizer[256];              /* "bytes", or a file name in the model's folder */
+} gqe_model_config;
+
+/* A model folder's files, opened and checked, nothing on a device. Cheap: weights are memory-mapped. */
+typedef struct gqe_model_files gqe_model_files;
+
+/*
+ * Opens `folder`/config.json and model.safetensors (or model.safetensors.index.json and its shards) and checks every tensor's
+ * name, dtype and shape against the config. Hugging Face Llama-family configs (model_type llama, mistral, qwen2) load as GQA.
+ */
+GQE_API gqe_status gqe_model_files_open(const char *folder, gqe_model_files **files, gqe_error *error);
+GQE_API void gqe_model_files_destroy(gqe_model_files **files);
+GQE_API const gqe_model_config *gqe_model_files_config(const gqe_model_files *files);
+GQE_API const gqe_tensor *gqe_model_files_tensors(const gqe_model_files *files, size_t *count);
+
+/* Bytes of device memory, as the library allocates it; within 5% of what gqe_context_memory reports afterwards. */
+typedef struct gqe_memory_estimate {
+	uint64_t weights;
+	uint64_t kv_cache;   /* grows linearly with max_tokens */
+	uint64_t scratch;    /* grows linearly with chunk */
+	uint64_t total;
+} gqe_memory_estimate;
+
+typedef struct gqe_session_params {
+	size_t size;
+	uint32_t max_tokens; /* capacity of the KV cache, prompt and generated tokens together; required */
+	uint32_t chunk;      /* tokens in one pass of a prefill; 0: chosen by memory, at most 512 */
+	bool keep_routing;   /* keep every token's experts for gqe_session_routing (4 bytes * layers * G * k a token on the host) */
+} gqe_session_params;
+
+GQE_API gqe_status gqe_model_estimate(const gqe_model_files *files, gqe_dtype dtype, const gqe_session_params *params,
+                                      gqe_memory_estimate *estimate, gqe_error *error);
+
+typedef struct gqe_model gqe_model;
+
+typedef struct gqe_model_params {
+	size_t size;
+	gqe_dtype dtype; /* F32 (0: default), or F16: 16-bit weights and KV cache, f32 accumulation */
+	gqe_progress_fn progress; /* NULL: none */
+	void *progress_user;
+} gqe_model_params;
+
+/* Copies the weights to the device. `files` must live only during the call. `params` may be NULL. */
+GQE_API gqe_status gqe_model_load(gqe_context *context, const gqe_model_files *files, const gqe_model_params *params, gqe_model **model,
+                                  gqe_error *error);
+GQE_API void gqe_model_destroy(gqe_model **model);
+GQE_API const gqe_model_config *gqe_model_get_config(const gqe_model *model);
+
+/*
+ * Text to token ids with the model's tokenizer. Writes at most `capacity` ids, sets *count to the number the text has. Only the
+ * "bytes" tokenizer (id = byte) exists so far; another is GQE_ERROR_BAD_INPUT naming it.
+ */
+GQE_API gqe_status gqe_tokenize(const gqe_model_config *config, const char *text, size_t bytes, int32_t *ids, size_t capacity,
+                                size_t *count, gqe_error *error);
+/* The bytes of one token; writes at most `capacity` bytes, sets *count to the number the token has. */
+GQE_API gqe_status gqe_detokenize(const gqe_model_config *config, int32_t id, char *text, size_t capacity, size_t *count,
+                                  gqe_error *error);
+
+/* --------------------------------------------------------------------------------------------------------------- session -- */
+
+/* One sequence: its KV cache, scratch memory and position. */
+typedef struct gqe_session gqe_session;
+
+GQE_API gqe_status gqe_session_create(gqe_model *model, const gqe_session_params *params, gqe_session **session, gqe_error *error);
+GQE_API void gqe_session_destroy(gqe_session **session);
+
+typedef struct gqe_prefill_params {
+	size_t size;
+	const int32_t *tokens; /* [count], each 0...vocab_size-1 */
+	uint32_t count;        /* T */
+	float *nll;            /* out [count]: -ln p(token t+1 | tokens up to t) in nats; the last is 0 as its successor is unknown;
+	                          NULL: not wanted (and the logits of all but the last token are not computed) */
+	float *logits;         /* out [count, vocab_size]: NULL: not wanted */
+	gqe_progress_fn progress; /* after every chunk; NULL: none */
+	void *progress_user;
+} gqe_prefill_params;
+
+/*
+ * Appends `count` tokens to the sequence. Blocks until done. After an error or a cancel the sequence is as long as the chunks
+ * completed (gqe_session_position tells), and usable unless the device was lost. One token is a decode step.
+ */
+GQE_API gqe_status gqe_session_prefill(gqe_session *session, const gqe_prefill_params *params, gqe_error *error);
+/* Logits [vocab_size] after the last token; owned by the session, valid until its next call; NULL before the first prefill. */
+GQE_API const float *gqe_session_logits(const gqe_session *session);
+/* Tokens in the sequence. */
+GQE_API uint32_t gqe_session_position(const gqe_session *session);
+/* Tokens in one pass of a prefill: what params.chunk was, or what was chosen. */
+GQE_API uint32_t gqe_session_chunk(const gqe_session *session);
+/* Shortens the sequence to its first `position` tokens; 0 starts anew. */
+GQE_API gqe_status gqe_session_rewind(gqe_session *session, uint32_t position, gqe_error *error);
+/* Makes the running or the next gqe_session_prefill return GQE_CANCELLED. From any thread, or a signal handler. */
+GQE_API void gqe_session_cancel(gqe_session *session);
+
+/*
+ * Routing statistics of layer `layer` over every token prefilled since creation or gqe_session_rewind(.., 0); GQE only.
+ * share [G, M]: fraction of tokens that selected the expert; probability [G, M]: mean router probability;
+ * balance [G]: M * sum_m share * probability, k when perfectly even. Each may be NULL.
+ */
+GQE_API gqe_status gqe_session_balance(const gqe_session *session, uint32_t layer, double *share, double *probability,
+                                       double *balance, gqe_error *error);
+/* experts [count, G, k] of tokens first...first+count-1 in layer `layer`; needs keep_routing; GQE only. */
+GQE_API gqe_status gqe_session_routing(const gqe_session *session, uint32_t layer, uint32_t first, uint32_t count, int32_t *experts,
+                                       gqe_error *error);
+
+/* ------------------------------------------------------------------------------------------------------------- self-test -- */
+
+typedef struct gqe_selftest_case {
+	const char *kernel;  /* "attention", "gemm", ... */
+	gqe_path path;
+	gqe_dtype dtype;
+	const char *shape;   /* what was drawn, in words: "T=33 d_h=80 ..." */
+	bool passed;
+	double error;        /* the measured error: relative L2, or number of unequal integers */
+	double tolerance;
+	const char *detail;  /* on failure: the worst element's index and values, or the guard band that was overwritten; else "" */
+} gqe_selftest_case;
+
+typedef void (*gqe_selftest_fn)(void *user, const gqe_selftest_case *result);
+
+typedef struct gqe_selftest_params {
+	size_t size;
+	uint64_t seed;            /* 0: a fixed default */
+	uint32_t cases;           /* random shapes for each kernel, path and dtype; 0: 4 */
+	uint32_t max_tokens;      /* largest T drawn; 0: 300 */
+	const char *kernel;       /* only this one; NULL: all */
+	gqe_selftest_fn on_case;  /* after every case; NULL: none */
+	void *user;
+} gqe_selftest_params;
+
+/*
+ * Runs every kernel of every path this device gets, alone, on random shapes against the C reference, with poisoned outputs and
+ * guard bands around every buffer. GQE_ERROR_VERIFICATION when a case fails; all cases run. Not for the reference device
+ * (GQE_ERROR_USAGE).
+ */
+GQE_API gqe_status gqe_selftest(gqe_context *context, const gqe_selftest_params *params, gqe_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * The kernel table, the capability ladder, and one record function per kernel: it chooses variant and tile, computes the grid from
+ * the push constants, and appends the step. Adding a kernel: its .comp, its push list and row in shaders/shared/kernels.h, and its
+ * record function here.
+ */
+#ifndef GQE_ATTENTION_KERNELS_H
+#define GQE_ATTENTION_KERNELS_H
+
+#include "shared/kernels.h"
+#include "vulkan/steps.h"
+
+#define GQE_KERNEL_ENUM(name, NAME) GQE_KERNEL_##NAME,
+enum gqe_kernel { GQE_KERNELS(GQE_KERNEL_ENUM) GQE_KERNEL_COUNT };
+#undef GQE_KERNEL_ENUM
+
+/* struct gqe_push_embed, ... */
+#define GQE_PUSH_STRUCT(name, NAME) GQE_DECLARE_PUSH_STRUCT(gqe_push_##name, GQE_PUSH_##NAME)
+GQE_KERNELS(GQE_PUSH_STRUCT)
+#undef GQE_PUSH_STRUCT
+
+#define GQE_CONFIG_ENUM(name, id, value) GQE_CONFIG_##name = id,
+enum gqe_config { GQE_SPECIALIZATION(GQE_CONFIG_ENUM) GQE_CONFIG_COUNT };
+#undef GQE_CONFIG_ENUM
+
+/* "embed", ... */
+const char *gqe_kernel_name(enum gqe_kernel kernel);
+
+/*
+ * The ladder: the paths that a device gets, the preferred one last. Pure: capabilities in, paths out. A kernel that has no variant
+ * for a path uses the next lower one.
+ */
+uint32_t gqe_ladder(const struct gqe_capabilities *capabilities, gqe_path paths[8]);
+
+/* Where to record and with what. */
+struct gqe_recorder {
+	struct gqe_steps *steps;
+	const struct gqe_capabilities *capabilities;
+	gqe_path path;
+};
+
+/* gqe_record_embed(recorder, weights, push), ...: `weights` is the dtype behind the kernel's Weights pointers, F32 or F16. */
+#define GQE_RECORD(name, NAME)                                                                                         \
+	void gqe_record_##name(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_##name *push);
+GQE_RECORD(embed, EMBED)
+GQE_RECORD(norm, NORM)
+GQE_RECORD(gemm, GEMM)
+GQE_RECORD(route, ROUTE)
+GQE_RECORD(expert_count, EXPERT_COUNT)
+GQE_RECORD(expert_scan, EXPERT_SCAN)
+GQE_RECORD(expert_scatter, EXPERT_SCATTER)
+GQE_RECORD(balance, BALANCE)
+GQE_RECORD(rope_query, ROPE_QUERY)
+GQE_RECORD(kv_store, KV_STORE)
+GQE_RECORD(combine, COMBINE)
+GQE_RECORD(activation, ACTIVATION)
+GQE_RECORD(nll, NLL)
+#undef GQE_RECORD
+/* `head_dim` specializes the kernel; push->tiles is computed here. */
+void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim, const struct gqe_push_attention *push);
+/* The grid comes from expert_scan's `dispatch`; `rows` (tokens of the pass) and `groups` * `top_k` are for the work estimate. */
+void gqe_record_gemm_gathered(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm_gathered *push,
+                              const struct gqe_buffer *dispatch, uint32_t rows, uint32_t entries_per_row);
+
+/* What expert_scan has to know of gemm_gathered's tile for this device: rows of a tile, and column tiles for `width` columns. */
+struct gqe_gathered_tile {
+	uint32_t rows, column_tiles;
+};
+struct gqe_gathered_tile gqe_gathered_tile_of(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t rows, uint32_t width);
+
+/* Rows of `tiles` that expert_scan may write: an upper bound for sizing the buffer, for any tile of this library. */
+uint32_t gqe_gathered_tiles_bound(uint32_t rows, uint32_t groups, uint32_t top_k, uint32_t experts);
+
+#endif

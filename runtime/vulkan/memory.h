@@ -1,0 +1,58 @@
+/*
+ * Device memory from arenas. A plan is static: reserve everything, then commit once; the same reservations without a device give
+ * the exact estimate. Every byte is accounted for in vulkan->memory and checked against its limit before it is allocated.
+ */
+#ifndef GQE_VULKAN_MEMORY_H
+#define GQE_VULKAN_MEMORY_H
+
+#include "vulkan/vulkan.h"
+
+/* A piece of device memory that holds one tensor. Zero-initialized before reserving; filled by gqe_arena_commit. */
+struct gqe_buffer {
+	uint64_t address; /* buffer device address; what push constants hold */
+	uint64_t size;    /* as reserved */
+	VkBuffer handle;
+	VkDeviceSize offset; /* in handle */
+	void *host;          /* mapped, for UPLOAD and DOWNLOAD arenas (coherent); else NULL */
+};
+
+enum gqe_memory_kind {
+	GQE_MEMORY_DEVICE,   /* device-local */
+	GQE_MEMORY_UPLOAD,   /* host-visible, coherent: written by the host, read by the device */
+	GQE_MEMORY_DOWNLOAD  /* host-visible, coherent, cached if possible: written by the device, read by the host */
+};
+
+struct gqe_arena;
+
+/* `vulkan` NULL: an arena that can only plan. */
+gqe_status gqe_arena_create(struct gqe_vulkan *vulkan, enum gqe_memory_kind kind, struct gqe_arena **arena, gqe_error *error);
+/* Frees the memory; buffers reserved from it are dead. Nothing may be in flight. */
+void gqe_arena_destroy(struct gqe_arena **arena);
+
+/*
+ * Reserves `bytes` (0 is allowed: nothing is reserved, the buffer stays zero) for `*buffer`, which must stay where it is until
+ * commit; NULL when only planning. 256-byte aligned; with guard bands switched on (self-test), gaps lie between buffers.
+ */
+void gqe_arena_reserve(struct gqe_arena *arena, struct gqe_buffer *buffer, uint64_t bytes);
+/* Bytes that commit will allocate for what is reserved so far. */
+uint64_t gqe_arena_planned(const struct gqe_arena *arena);
+/*
+ * Allocates, binds, maps, and fills in every reserved buffer; splits into VkBuffers of at most max_allocation_bytes (one reserved
+ * buffer never spans two; if it alone is larger: GQE_ERROR_OUT_OF_MEMORY). Over the limit: GQE_ERROR_OUT_OF_MEMORY, with what was
+ * asked, used and allowed. Content is undefined.
+ */
+gqe_status gqe_arena_commit(struct gqe_arena *arena, gqe_error *error);
+
+/* The live buffer that contains `address`, or false. */
+bool gqe_address_find(const struct gqe_vulkan *vulkan, uint64_t address, struct gqe_buffer *buffer);
+
+/* Blocking copies between host memory and a device buffer through a staging buffer of bounded size (for loading and tests). */
+gqe_status gqe_buffer_upload(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes,
+                             gqe_error *error);
+gqe_status gqe_buffer_download(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, void *data, uint64_t bytes,
+                               gqe_error *error);
+/* Blocking fill with a 32-bit word; offset and bytes multiples of 4. */
+gqe_status gqe_buffer_fill(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, uint64_t bytes, uint32_t word,
+                           gqe_error *error);
+
+#endif

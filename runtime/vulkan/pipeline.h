@@ -1,0 +1,62 @@
+/* Compute pipelines: one table row per kernel, pipelines made lazily and kept, cached on disk between runs. */
+#ifndef GQE_VULKAN_PIPELINE_H
+#define GQE_VULKAN_PIPELINE_H
+
+#include "vulkan/vulkan.h"
+
+/* A SPIR-V module; words live forever (they are compiled into the library). */
+struct gqe_spirv {
+	const uint32_t *words;
+	size_t bytes;
+};
+
+enum gqe_access { GQE_ACCESS_READ = 1, GQE_ACCESS_WRITE = 2, GQE_ACCESS_READ_WRITE = 3 };
+
+/* One pointer of a push struct. */
+struct gqe_push_pointer {
+	const char *name;
+	uint16_t offset;
+	uint16_t access; /* enum gqe_access */
+};
+
+#define GQE_MAX_PUSH_BYTES 128
+#define GQE_MAX_SPECIALIZATION 16
+
+/* A row of the kernel table. Rows are const and live forever. */
+struct gqe_kernel_variant {
+	const char *kernel;  /* "attention" */
+	const char *variant; /* "subgroup f16" */
+	struct gqe_spirv spirv;
+	uint32_t push_bytes;
+	const struct gqe_push_pointer *pointers;
+	uint32_t pointer_count;
+	bool uses_subgroups; /* the pipeline is made with the subgroup size of the specialization, full subgroups required */
+};
+
+/* Values of the specialization constants, by id; ids not in the shader are ignored. subgroup_size 0: the driver's choice. */
+struct gqe_specialization {
+	uint32_t count;
+	uint32_t values[GQE_MAX_SPECIALIZATION];
+	uint32_t subgroup_size;
+};
+
+struct gqe_pipeline {
+	const struct gqe_kernel_variant *variant;
+	struct gqe_specialization specialization;
+	VkPipeline handle;
+	VkPipelineLayout layout;
+};
+
+/* Made by gqe_vulkan_create, destroyed (and the cache file written) by gqe_vulkan_destroy. */
+struct gqe_pipelines;
+gqe_status gqe_pipelines_create(struct gqe_vulkan *vulkan, const char *cache_dir, gqe_error *error);
+void gqe_pipelines_destroy(struct gqe_vulkan *vulkan);
+
+/*
+ * The pipeline of that variant and specialization; made on first use. It lives as long as `vulkan`. The disk cache is keyed by
+ * device UUID, driver version and pipelineCacheUUID; written atomically when pipelines were added; a bad file is a miss.
+ */
+gqe_status gqe_pipeline_get(struct gqe_vulkan *vulkan, const struct gqe_kernel_variant *variant,
+                            const struct gqe_specialization *specialization, const struct gqe_pipeline **pipeline, gqe_error *error);
+
+#endif

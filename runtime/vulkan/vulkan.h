@@ -1,0 +1,100 @@
+/*
+ * The device: loader, instance, physical device, capabilities, logical device, function table. Knows no GQE.
+ * One struct gqe_vulkan per context; nothing is global.
+ */
+#ifndef GQE_VULKAN_VULKAN_H
+#define GQE_VULKAN_VULKAN_H
+
+#define VK_NO_PROTOTYPES
+#include <vulkan/vulkan.h>
+
+#include "common/common.h"
+#include "vulkan/functions.h" /* struct gqe_vulkan_functions: X-macro lists of entry points, loaded per context */
+
+/* Property bits that the quirk function derives from vendor, driver and version; nobody else looks at those. */
+enum gqe_quirk {
+	GQE_QUIRK_NO_PIPELINE_CACHE = 1u << 0, /* broken_pipeline_cache */
+	GQE_QUIRK_SLOW_SUBGROUP = 1u << 1      /* slow_subgroup: broadcasts cost more than shared memory */
+};
+
+/* What a device can do, as the kernels care about it. Filled once by gqe_capabilities_read. */
+struct gqe_capabilities {
+	bool storage16;            /* storageBuffer16BitAccess (16-bit loads and stores through pointers) */
+	bool float16;              /* shaderFloat16 */
+	bool subgroup_broadcast;   /* compute-stage basic+ballot/shuffle broadcast with a dynamically uniform index, size controllable or fixed */
+	bool subgroup_size_control;
+	bool full_subgroups;
+	bool timestamps;
+	uint32_t subgroup_size, subgroup_size_min, subgroup_size_max;
+	uint32_t max_workgroup_invocations;
+	uint32_t max_workgroup_count_x, max_workgroup_count_y;
+	uint32_t shared_memory_bytes;
+	uint32_t max_push_bytes;
+	uint64_t max_allocation_bytes; /* min of maxMemoryAllocationSize and, where known, maxBufferSize */
+	uint32_t quirks;               /* enum gqe_quirk bits */
+	bool is_cpu;
+};
+
+struct gqe_memory_accounting {
+	uint64_t used, peak, limit;
+};
+
+struct gqe_vulkan {
+	struct gqe_vulkan_functions fn;
+	void *loader; /* the opened library */
+	VkInstance instance;
+	VkDebugUtilsMessengerEXT messenger;
+	uint32_t validation_errors; /* counted by the messenger */
+	VkPhysicalDevice physical;
+	VkDevice device;
+	VkQueue queue;
+	uint32_t queue_family;
+	VkPhysicalDeviceMemoryProperties memory_properties;
+	struct gqe_capabilities capabilities;
+	gqe_device_info info;
+	struct gqe_memory_accounting memory;
+	struct gqe_log log;
+	struct gqe_address_map *addresses; /* memory.h: every live device buffer by address */
+	struct gqe_pipelines *pipelines;   /* pipeline.h: created lazily, cached on disk */
+};
+
+struct gqe_vulkan_params {
+	const char *device; /* as gqe_context_params.device, but never "reference"; NULL: auto */
+	uint64_t memory_limit;
+	const char *cache_dir;
+	bool validation;
+	struct gqe_log log;
+};
+
+gqe_status gqe_vulkan_create(const struct gqe_vulkan_params *params, struct gqe_vulkan **vulkan, gqe_error *error);
+void gqe_vulkan_destroy(struct gqe_vulkan **vulkan);
+
+/* Lists devices with a short-lived instance. `devices` is malloc'ed. */
+gqe_status gqe_vulkan_list(gqe_device_info **devices, uint32_t *count, gqe_error *error);
+
+/*
+ * Picks from a list by the rules of gqe_context_params.device; pure, so that it can be tested without a driver. GQE_ERROR_NO_DEVICE
+ * with a message that lists what exists when nothing fits or the match is rejected.
+ */
+gqe_status gqe_device_select(const gqe_device_info *devices, uint32_t count, const char *selector, uint32_t *index, gqe_error *error);
+
+/* The one place that reads vendor and driver ids: gqe_quirk bits, each with its driver range and a link in the source. */
+uint32_t gqe_quirks(uint32_t vendor_id, VkDriverId driver_id, uint32_t driver_version, uint32_t api_version);
+
+/* Turns a VkResult into a status with a message that names the call, the result and the device. */
+gqe_status gqe_vulkan_fail(const struct gqe_vulkan *vulkan, VkResult result, const char *call, gqe_error *error);
+
+/*
+ * VK(vulkan, error, vkQueueWaitIdle(vulkan->queue)): calls through the function table; on failure records call and result in
+ * `error` and jumps to the label `fail`, with `status` (a local gqe_status) set.
+ */
+#define VK(vulkan, error, name, ...)                                                                                   \
+	do {                                                                                                           \
+		VkResult gqe_result = (vulkan)->fn.name(__VA_ARGS__);                                                  \
+		if (gqe_result != VK_SUCCESS) {                                                                        \
+			status = gqe_vulkan_fail((vulkan), gqe_result, #name, (error));                                \
+			goto fail;                                                                                     \
+		}                                                                                                      \
+	} while (0)
+
+#endif

@@ -1,0 +1,206 @@
+/*
+ * What host and kernels agree on: push constants, specialization constants and limits. Included by C and GLSL alike.
+ *
+ * Shapes: T tokens of one sequence in this pass, B sequences, rows = B*T; d hidden size; N experts; G groups; k top-k; d_h head
+ * size; q_slots = slots that have a query (k*G, + 1 shared; dense GQA: N); o_slots = output slots (+ 1 weighted sum).
+ * Pointer types: Floats f32; Ints i32; Weights f32, or f16 in the kernel's f16 variant (weights and the KV cache).
+ * A weight matrix [cols, depth] is stored with rows of w_stride elements, a multiple of 4, the padding being zeros.
+ * Every kernel takes its workgroup's number as linear_workgroup() and returns when that is past the work.
+ */
+#ifndef GQE_SHARED_KERNELS_H
+#define GQE_SHARED_KERNELS_H
+
+#include "types.h"
+
+/* A pointer or index that is not there. */
+#define GQE_NONE 0xffffffffu
+
+#define GQE_MAX_EXPERTS 1024
+#define GQE_MAX_EXPERTS_PER_GROUP 64
+#define GQE_MAX_HEAD_DIM 256
+
+/* Tokens whose experts one workgroup of expert_count / expert_scatter lists. */
+#define GQE_LIST_BLOCK 256
+
+#define GQE_NORM_KIND_RMS 0
+#define GQE_NORM_KIND_LAYER 1
+#define GQE_MLP_KIND_SWIGLU 0
+#define GQE_MLP_KIND_GELU 1
+#define GQE_ROPE_KIND_HALF 0
+#define GQE_ROPE_KIND_INTERLEAVED 1
+#define GQE_ROPE_KIND_NONE 2
+
+/*
+ * Specialization constants, the same ids in every kernel: CONFIG(name, id, default). A kernel uses those it needs.
+ *  workgroup   invocations of a workgroup
+ *  subgroup    invocations of a subgroup, fixed by the pipeline (subgroup path only)
+ *  rows        rows of a tile: queries (attention), tokens (gemm)
+ *  columns     columns of a tile per invocation (subgroup path): keys (attention), outputs (gemm)
+ *  head_dim    d_h (attention)
+ */
+#define GQE_SPECIALIZATION(CONFIG)                                                                                     \
+	CONFIG(workgroup, 0, 64)                                                                                       \
+	CONFIG(subgroup, 1, 8)                                                                                         \
+	CONFIG(rows, 2, 16)                                                                                            \
+	CONFIG(columns, 3, 2)                                                                                          \
+	CONFIG(head_dim, 4, 64)
+
+/* embed: x[row] = table[tokens[row]]. */
+#define GQE_PUSH_EMBED(IN, OUT, INOUT, U32, F32)                                                                       \
+	IN(Ints, tokens)    /* [rows] */                                                                               \
+	IN(Weights, table)  /* [vocab, table_stride] */                                                                \
+	OUT(Floats, x)      /* [rows, width] */                                                                        \
+	U32(rows) U32(width) U32(table_stride)
+
+/* norm: one row a workgroup. out = weight * x / sqrt(mean(x^2) + eps), or layernorm with bias. */
+#define GQE_PUSH_NORM(IN, OUT, INOUT, U32, F32)                                                                        \
+	IN(Floats, x)       /* [rows, width] */                                                                        \
+	IN(Floats, weight)  /* [width] */                                                                              \
+	IN(Floats, bias)    /* [width] or 0 */                                                                         \
+	OUT(Floats, y)      /* [rows, width] */                                                                        \
+	U32(rows) U32(width) U32(kind) F32(eps)
+
+/* gemm: c[row, col] = sum_i a[row, i] * w[col, i] + bias[col] + residual[row, col]; residual may be c itself. */
+#define GQE_PUSH_GEMM(IN, OUT, INOUT, U32, F32)                                                                        \
+	IN(Floats, a)        /* [rows, a_stride] */                                                                    \
+	IN(Weights, w)       /* [cols, w_stride] */                                                                    \
+	IN(Floats, bias)     /* [cols] or 0 */                                                                         \
+	IN(Floats, residual) /* [rows, c_stride] or 0 */                                                               \
+	OUT(Floats, c)       /* [rows, c_stride] */                                                                    \
+	U32(rows) U32(cols) U32(depth) U32(a_stride) U32(w_stride) U32(c_stride) U32(has_bias) U32(has_residual)
+
+/*
+ * gemm_gathered: the Q projection over expert lists. Tile i = tiles[i] = (expert, first entry, entries): rows are the tokens
+ * entry / q_slots, outputs go to q row `entry`. tile_count[0] tiles exist. The grid covers tiles * ceil(head_dim / tile columns).
+ */
+#define GQE_PUSH_GEMM_GATHERED(IN, OUT, INOUT, U32, F32)                                                               \
+	IN(Floats, a)       /* [rows, a_stride] */                                                                     \
+	IN(Weights, w)      /* [N * head_dim, w_stride], expert-major */                                               \
+	IN(Floats, bias)    /* [N * head_dim] or 0 */                                                                  \
+	IN(Ints, tiles)     /* [tile_count, 3] */                                                                      \
+	IN(Ints, tile_count) /* [1] */                                                                                 \
+	IN(Ints, entries)   /* [rows * G * k] */                                                                       \
+	OUT(Floats, q)      /* [rows, q_slots, head_dim] */                                                            \
+	U32(q_slots) U32(width_per_expert) U32(depth) U32(a_stride) U32(w_stride) U32(has_bias)
+
+/* route: one token an invocation: softmax over each group, top-k, slot order, gate. slot_order: 0 rank, 1 expert. */
+#define GQE_PUSH_ROUTE(IN, OUT, INOUT, U32, F32)                                                                       \
+	IN(Floats, logits)       /* [rows, N] */                                                                       \
+	OUT(Floats, probability) /* [rows, N] */                                                                       \
+	OUT(Ints, experts)       /* [rows, G, k] */                                                                    \
+	OUT(Floats, selected)    /* [rows, G, k]: p of the selected */                                                 \
+	OUT(Floats, gate)        /* [rows, G, k]: p / sum of the row's selected p */                                   \
+	U32(rows) U32(groups) U32(experts_per_group) U32(top_k) U32(slot_order)
+
+/* expert_count: block b of GQE_LIST_BLOCK tokens, expert e: how many of them selected e. */
+#define GQE_PUSH_EXPERT_COUNT(IN, OUT, INOUT, U32, F32)                                                                \
+	IN(Ints, experts)   /* [rows, G, k] */                                                                         \
+	OUT(Ints, counts)   /* [blocks, N] */                                                                          \
+	U32(rows) U32(groups) U32(experts_per_group) U32(top_k)
+
+/*
+ * expert_scan: one workgroup. counts becomes the position in `entries` of each block's first entry of each expert; tiles and
+ * tile_count as gemm_gathered wants them; dispatch = (tile_count * column_tiles, 1, 1) split as linear_workgroup() expects.
+ */
+#define GQE_PUSH_EXPERT_SCAN(IN, OUT, INOUT, U32, F32)                                                                 \
+	INOUT(Ints, counts)  /* [blocks, N] */                                                                         \
+	OUT(Ints, tiles)     /* [tile_count, 3] */                                                                     \
+	OUT(Ints, tile_count) /* [1] */                                                                                \
+	OUT(Ints, dispatch)  /* [3]: VkDispatchIndirectCommand */                                                      \
+	U32(blocks) U32(experts_total) U32(tile_rows) U32(column_tiles)
+
+/* expert_scatter: entries, by expert, tokens ascending: token * q_slots + slot. */
+#define GQE_PUSH_EXPERT_SCATTER(IN, OUT, INOUT, U32, F32)                                                              \
+	IN(Ints, experts)   /* [rows, G, k] */                                                                         \
+	IN(Ints, positions) /* [blocks, N], expert_scan's */                                                           \
+	OUT(Ints, entries)  /* [rows * G * k] */                                                                       \
+	U32(rows) U32(groups) U32(experts_per_group) U32(top_k) U32(q_slots)
+
+/* balance: statistics of this pass: fraction is a count (as float), probability a sum; the host adds passes up. */
+#define GQE_PUSH_BALANCE(IN, OUT, INOUT, U32, F32)                                                                     \
+	IN(Floats, probability) /* [rows, N] */                                                                        \
+	IN(Ints, experts)       /* [rows, G, k] */                                                                     \
+	OUT(Floats, stats)      /* [2, N]: selections, sum of p */                                                     \
+	U32(rows) U32(groups) U32(experts_per_group) U32(top_k)
+
+/*
+ * RoPE angles come from two tables made in double: position = high * GQE_ROPE_LOW + low, angle = sum of both, so cos and sin are
+ * one complex product. Entry [i, pair] is (cos, sin). Right to 1e-6 up to position 2^20 and beyond.
+ */
+#define GQE_ROPE_LOW 1024
+
+/* rope_query: rotates q in place and multiplies by `scale` (1/sqrt(d_h) * log2(e): the softmax works in powers of two). */
+#define GQE_PUSH_ROPE_QUERY(IN, OUT, INOUT, U32, F32)                                                                  \
+	IN(Floats, rope_high) /* [capacity / GQE_ROPE_LOW + 1, head_dim / 2, 2] */                                     \
+	IN(Floats, rope_low)  /* [GQE_ROPE_LOW, head_dim / 2, 2] */                                                    \
+	INOUT(Floats, q)      /* [rows, q_slots, head_dim] */                                                          \
+	U32(rows) U32(tokens) U32(position) U32(q_slots) U32(head_size) U32(rope_kind) F32(scale)
+
+/*
+ * kv_store: projected K (rotated) and V into the cache. Source heads 0...source_heads-1; with `mean_head` the cache has one more
+ * head, the mean over all source heads.
+ */
+#define GQE_PUSH_KV_STORE(IN, OUT, INOUT, U32, F32)                                                                    \
+	IN(Floats, rope_high)                                                                                          \
+	IN(Floats, rope_low)                                                                                           \
+	IN(Floats, k)          /* [rows, source_heads, head_dim] */                                                    \
+	IN(Floats, v)          /* [rows, source_heads, head_dim] */                                                    \
+	OUT(Weights, k_cache)  /* [B, source_heads + mean_head, capacity, head_dim] */                                 \
+	OUT(Weights, v_cache)  /* [B, source_heads + mean_head, capacity, head_dim] */                                 \
+	U32(rows) U32(tokens) U32(position) U32(capacity) U32(source_heads) U32(mean_head) U32(head_size) U32(rope_kind)
+
+/*
+ * attention: causal softmax attention of every slot over the cache, online softmax, no mask tensor. KV head h serves n slots:
+ * h < groups: slots h*slots_per_group + j (j < slots_per_group), and the shared slot if shared_head == h; h == groups (a
+ * dedicated or mean head): the shared slot alone. Its rows, token-major: row r = token r / n, slot r % n. A tile holds `rows` of them.
+ * Grid: B * kv_heads * tiles, tiles = ceil(T * max n / rows), last tokens (heaviest) first. Query token t stands at position + t
+ * and sees keys 0...position + t.
+ */
+#define GQE_PUSH_ATTENTION(IN, OUT, INOUT, U32, F32)                                                                   \
+	IN(Floats, q)         /* [B*T, q_slots, head_dim], rotated and scaled */                                       \
+	IN(Weights, k_cache)  /* [B, kv_heads, capacity, head_dim] */                                                  \
+	IN(Weights, v_cache)  /* [B, kv_heads, capacity, head_dim] */                                                  \
+	OUT(Floats, o)        /* [B*T, o_slots, head_dim] */                                                           \
+	U32(batch) U32(tokens) U32(position) U32(capacity) U32(kv_heads) U32(groups) U32(slots_per_group)              \
+	U32(q_slots) U32(o_slots) U32(shared_head) /* or GQE_NONE */ U32(q_shared) U32(o_shared) U32(tiles)
+
+/* combine: weighted-sum slot from the hard slots, then (scale) each hard slot times its p. */
+#define GQE_PUSH_COMBINE(IN, OUT, INOUT, U32, F32)                                                                     \
+	IN(Floats, gate)      /* [rows, hard_slots] */                                                                 \
+	IN(Floats, selected)  /* [rows, hard_slots] */                                                                 \
+	INOUT(Floats, o)      /* [rows, o_slots, head_dim] */                                                          \
+	U32(rows) U32(hard_slots) U32(o_slots) U32(head_size) U32(weighted_slot) /* or GQE_NONE */ U32(scale_hard)
+
+/* activation: out = silu(gate) * up, or gelu(up) with exact erf. */
+#define GQE_PUSH_ACTIVATION(IN, OUT, INOUT, U32, F32)                                                                  \
+	IN(Floats, gate)  /* [count]; 0 for gelu */                                                                    \
+	IN(Floats, up)    /* [count] */                                                                                \
+	OUT(Floats, y)    /* [count]; may be `up` */                                                                   \
+	U32(count) U32(kind)
+
+/* nll: one row a workgroup: -ln softmax(logits)[target]. A negative target gives 0. */
+#define GQE_PUSH_NLL(IN, OUT, INOUT, U32, F32)                                                                         \
+	IN(Floats, logits) /* [rows, vocab] */                                                                         \
+	IN(Ints, targets)  /* [rows] */                                                                                \
+	OUT(Floats, nll)   /* [rows] */                                                                                \
+	U32(rows) U32(vocab)
+
+/* Every kernel: KERNEL(name, NAME). The kernel table, the push structs and the enum follow this list. */
+#define GQE_KERNELS(KERNEL)                                                                                            \
+	KERNEL(embed, EMBED)                                                                                           \
+	KERNEL(norm, NORM)                                                                                             \
+	KERNEL(gemm, GEMM)                                                                                             \
+	KERNEL(gemm_gathered, GEMM_GATHERED)                                                                           \
+	KERNEL(route, ROUTE)                                                                                           \
+	KERNEL(expert_count, EXPERT_COUNT)                                                                             \
+	KERNEL(expert_scan, EXPERT_SCAN)                                                                               \
+	KERNEL(expert_scatter, EXPERT_SCATTER)                                                                         \
+	KERNEL(balance, BALANCE)                                                                                       \
+	KERNEL(rope_query, ROPE_QUERY)                                                                                 \
+	KERNEL(kv_store, KV_STORE)                                                                                     \
+	KERNEL(attention, ATTENTION)                                                                                   \
+	KERNEL(combine, COMBINE)                                                                                       \
+	KERNEL(activation, ACTIVATION)                                                                                 \
+	KERNEL(nll, NLL)
+
+#endif
