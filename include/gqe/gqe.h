@@ -13,8 +13,8 @@
  *  - Failure. A function that can fail returns a gqe_status and takes a `gqe_error *` as its last parameter. The error is owned by
  *    the caller, may be NULL, and is written only on failure. Output parameters are written only on success, except that a created
  *    object's pointer is set to NULL on failure. The library never aborts, exits or prints.
- *  - Ownership. What `gqe_X_create`, `gqe_X_open` or `gqe_X_load` returns is released by `gqe_X_destroy(&x)`, which sets the pointer
- *    to NULL and accepts a pointer to NULL. Pointers passed in are read during the call only, unless said otherwise.
+ *  - Ownership. What `gqe_X_create`, `gqe_X_open` or `gqe_X_load` returns is released by `gqe_X_destroy(&x)`, which sets the
+ * pointer to NULL and accepts a pointer to NULL. Pointers passed in are read during the call only, unless said otherwise.
  *  - Order. A context outlives the models, layers and sessions made from it; a model outlives its sessions.
  *  - Params structs. The first field is `size` = sizeof of the struct; a field left zero means its default. A struct from an older
  *    header (a smaller `size`) is accepted.
@@ -58,14 +58,15 @@ GQE_API uint32_t gqe_version(void);
 /* The values are the exit codes of the program `gqe`. */
 typedef enum gqe_status {
 	GQE_OK = 0,
-	GQE_ERROR_INTERNAL = 1,      /* a driver call failed in a way that none of the others names; the message has the VkResult */
-	GQE_ERROR_USAGE = 2,         /* an argument of the call is wrong */
-	GQE_ERROR_NO_DEVICE = 3,     /* no Vulkan loader, no driver, or no device that fits */
-	GQE_ERROR_BAD_INPUT = 4,     /* a file or a config is wrong; the message names the file, the tensor or key, and the remedy */
+	GQE_ERROR_INTERNAL = 1,  /* a driver call failed in a way that none of the others names; the message has the VkResult */
+	GQE_ERROR_USAGE = 2,     /* an argument of the call is wrong */
+	GQE_ERROR_NO_DEVICE = 3, /* no Vulkan loader, no driver, or no device that fits */
+	GQE_ERROR_BAD_INPUT = 4, /* a file or a config is wrong; the message names the file, the tensor or key, and the remedy */
 	GQE_ERROR_OUT_OF_MEMORY = 5, /* host or device memory is exhausted, or the request is over the memory limit */
-	GQE_ERROR_DEVICE_LOST = 6,   /* the context is unusable from now on; destroy it and what was made from it, then create another */
-	GQE_ERROR_VERIFICATION = 7,  /* a self-test did not agree with the reference */
-	GQE_CANCELLED = 130          /* gqe_session_cancel, or a callback, asked to stop */
+	GQE_ERROR_DEVICE_LOST =
+		6, /* the context is unusable from now on; destroy it and what was made from it, then create another */
+	GQE_ERROR_VERIFICATION = 7, /* a self-test did not agree with the reference */
+	GQE_CANCELLED = 130         /* gqe_session_cancel, or a callback, asked to stop */
 } gqe_status;
 
 /* "ok", "bad input", ... Never NULL, static. */
@@ -104,18 +105,18 @@ typedef enum gqe_path {
 GQE_API const char *gqe_path_name(gqe_path path);
 
 typedef struct gqe_device_info {
-	uint32_t index;      /* position in the list; what `--device 0` means */
-	bool usable;         /* false: `rejected` says why */
-	char rejected[256];  /* "" when usable */
+	uint32_t index;     /* position in the list; what `--device 0` means */
+	bool usable;        /* false: `rejected` says why */
+	char rejected[256]; /* "" when usable */
 	char name[256];
 	gqe_device_type type;
 	uint8_t uuid[16];
 	uint32_t vendor_id, device_id;
-	uint32_t api_version;     /* as VK_MAKE_API_VERSION */
-	uint32_t driver_version;  /* the driver's own encoding */
-	char driver_name[256];    /* "llvmpipe", "radv", ... */
-	char driver_info[256];    /* "Mesa 22.3.6 (LLVM 15.0.6)" */
-	uint64_t heap_bytes;      /* size of the largest device-local heap */
+	uint32_t api_version;    /* as VK_MAKE_API_VERSION */
+	uint32_t driver_version; /* the driver's own encoding */
+	char driver_name[256];   /* "llvmpipe", "radv", ... */
+	char driver_info[256];   /* "Mesa 22.3.6 (LLVM 15.0.6)" */
+	uint64_t heap_bytes;     /* size of the largest device-local heap */
 	uint64_t max_allocation_bytes;
 	uint64_t max_storage_buffer_bytes;
 	uint32_t shared_memory_bytes;
@@ -125,8 +126,8 @@ typedef struct gqe_device_info {
 	bool has_float16;       /* arithmetic in f16 */
 	bool has_timestamps;
 	uint32_t path_count;
-	gqe_path paths[8];      /* the paths this device gets, the preferred one last */
-	uint32_t quirks;        /* known driver problems that are worked around, for display only */
+	gqe_path paths[8]; /* the paths this device gets, the preferred one last */
+	uint32_t quirks;   /* known driver problems that are worked around, for display only */
 } gqe_device_info;
 
 typedef struct gqe_device_list {
@@ -148,14 +149,14 @@ typedef struct gqe_context gqe_context;
 typedef struct gqe_context_params {
 	size_t size;
 	/*
-	 * Which device: NULL or "auto" (discrete > integrated > virtual > CPU driver), an index of the list, the first hex digits of
-	 * a UUID (at least 4), a part of the name or driver name (case does not matter), or "reference": the C reference in float64,
-	 * no Vulkan at all.
+	 * Which device: NULL or "auto" (discrete > integrated > virtual > CPU driver), an index of the list, the first hex digits
+	 * of a UUID (at least 4), a part of the name or driver name (case does not matter), or "reference": the C reference in
+	 * float64, no Vulkan at all.
 	 */
 	const char *device;
 	/*
-	 * Most bytes of device memory that this context may allocate; 0: 90% of the largest device-local heap (reference: no limit).
-	 * A request that does not fit fails with GQE_ERROR_OUT_OF_MEMORY before anything runs.
+	 * Most bytes of device memory that this context may allocate; 0: 90% of the largest device-local heap (reference: no
+	 * limit). A request that does not fit fails with GQE_ERROR_OUT_OF_MEMORY before anything runs.
 	 */
 	uint64_t memory_limit;
 	gqe_path force_path; /* 0: the best the device has. A path the device lacks is GQE_ERROR_USAGE. */
@@ -164,9 +165,9 @@ typedef struct gqe_context_params {
 	 * LOCALAPPDATA on Windows); "": no cache on disk. A missing, stale or corrupt file is a miss, never an error.
 	 */
 	const char *cache_dir;
-	bool validation; /* load VK_LAYER_KHRONOS_validation with synchronization checks; absent layer: GQE_ERROR_NO_DEVICE */
+	bool validation;  /* load VK_LAYER_KHRONOS_validation with synchronization checks; absent layer: GQE_ERROR_NO_DEVICE */
 	uint32_t threads; /* host threads of the reference; 0: the number of processors */
-	gqe_log_fn log; /* NULL: silent */
+	gqe_log_fn log;   /* NULL: silent */
 	void *log_user;
 	gqe_log_level log_level; /* the least severe level that is reported; 0: GQE_LOG_WARNING */
 } gqe_context_params;
@@ -179,8 +180,8 @@ GQE_API void gqe_context_destroy(gqe_context **context);
 GQE_API const gqe_device_info *gqe_context_device(const gqe_context *context);
 
 typedef struct gqe_memory_info {
-	uint64_t used;   /* bytes allocated from the device now */
-	uint64_t peak;   /* the most so far */
+	uint64_t used; /* bytes allocated from the device now */
+	uint64_t peak; /* the most so far */
 	uint64_t limit;
 } gqe_memory_info;
 
@@ -250,12 +251,12 @@ typedef struct gqe_layer_config {
 	gqe_attention attention; /* GQA: dense grouped-query attention with all N heads; the fields from top_k on are ignored */
 	gqe_rope rope;
 	double rope_theta;
-	uint32_t top_k;             /* k (paper, section 3.1) */
-	bool shared_head;           /* always-on shared query head (paper, section 3.2) */
-	gqe_shared_kv shared_kv;    /* which K and V the shared head attends to */
-	uint32_t shared_kv_group;   /* the group, for GQE_SHARED_KV_GROUP */
-	bool weighted_sum_slot;     /* renormalised weighted sum of the selected outputs (paper, section 3.3) */
-	bool scale_expert_slots;    /* "weighted concat" of the paper's Table 2 */
+	uint32_t top_k;           /* k (paper, section 3.1) */
+	bool shared_head;         /* always-on shared query head (paper, section 3.2) */
+	gqe_shared_kv shared_kv;  /* which K and V the shared head attends to */
+	uint32_t shared_kv_group; /* the group, for GQE_SHARED_KV_GROUP */
+	bool weighted_sum_slot;   /* renormalised weighted sum of the selected outputs (paper, section 3.3) */
+	bool scale_expert_slots;  /* "weighted concat" of the paper's Table 2 */
 	gqe_slot_order slot_order;
 } gqe_layer_config;
 
@@ -274,7 +275,8 @@ typedef struct gqe_layer_params {
 	const gqe_layer_config *config;
 	/*
 	 * The layer's tensors by the names of spec section 3: `q_proj.weight` [(N+shared)*d_h, d] and so on, each with an optional
-	 * `.bias`. F32, F16 or BF16. A missing, an unknown, or a wrongly shaped tensor is GQE_ERROR_BAD_INPUT. Copied to the device.
+	 * `.bias`. F32, F16 or BF16. A missing, an unknown, or a wrongly shaped tensor is GQE_ERROR_BAD_INPUT. Copied to the
+	 * device.
 	 */
 	const gqe_tensor *tensors;
 	size_t tensor_count;
@@ -292,7 +294,8 @@ typedef struct gqe_layer_io {
 	uint32_t tokens;  /* T: tokens appended to each of the B sequences, 1...chunk */
 	const float *x;   /* in  [B, T, d] */
 	float *y;         /* out [B, T, d]; NULL: only K and V are computed and cached, nothing attends */
-	int32_t *experts; /* out [B, T, G, k], the selected experts of each group (0...M-1) in slot order; NULL: not wanted; GQE only */
+	int32_t *experts; /* out [B, T, G, k], the selected experts of each group (0...M-1) in slot order; NULL: not wanted; GQE
+			     only */
 	float *gate;      /* out [B, T, G, k], w of the paper's weighted sum (sums to 1 over G and k); NULL: not wanted; GQE only */
 } gqe_layer_io;
 
@@ -339,8 +342,8 @@ GQE_API const gqe_tensor *gqe_model_files_tensors(const gqe_model_files *files, 
 /* Bytes of device memory, as the library allocates it; within 5% of what gqe_context_memory reports afterwards. */
 typedef struct gqe_memory_estimate {
 	uint64_t weights;
-	uint64_t kv_cache;   /* grows linearly with max_tokens */
-	uint64_t scratch;    /* grows linearly with chunk */
+	uint64_t kv_cache; /* grows linearly with max_tokens */
+	uint64_t scratch;  /* grows linearly with chunk */
 	uint64_t total;
 } gqe_memory_estimate;
 
@@ -352,20 +355,20 @@ typedef struct gqe_session_params {
 } gqe_session_params;
 
 GQE_API gqe_status gqe_model_estimate(const gqe_model_files *files, gqe_dtype dtype, const gqe_session_params *params,
-                                      gqe_memory_estimate *estimate, gqe_error *error);
+				      gqe_memory_estimate *estimate, gqe_error *error);
 
 typedef struct gqe_model gqe_model;
 
 typedef struct gqe_model_params {
 	size_t size;
-	gqe_dtype dtype; /* F32 (0: default), or F16: 16-bit weights and KV cache, f32 accumulation */
+	gqe_dtype dtype;          /* F32 (0: default), or F16: 16-bit weights and KV cache, f32 accumulation */
 	gqe_progress_fn progress; /* NULL: none */
 	void *progress_user;
 } gqe_model_params;
 
 /* Copies the weights to the device. `files` must live only during the call. `params` may be NULL. */
-GQE_API gqe_status gqe_model_load(gqe_context *context, const gqe_model_files *files, const gqe_model_params *params, gqe_model **model,
-                                  gqe_error *error);
+GQE_API gqe_status gqe_model_load(gqe_context *context, const gqe_model_files *files, const gqe_model_params *params,
+				  gqe_model **model, gqe_error *error);
 GQE_API void gqe_model_destroy(gqe_model **model);
 GQE_API const gqe_model_config *gqe_model_get_config(const gqe_model *model);
 
@@ -374,10 +377,10 @@ GQE_API const gqe_model_config *gqe_model_get_config(const gqe_model *model);
  * "bytes" tokenizer (id = byte) exists so far; another is GQE_ERROR_BAD_INPUT naming it.
  */
 GQE_API gqe_status gqe_tokenize(const gqe_model_config *config, const char *text, size_t bytes, int32_t *ids, size_t capacity,
-                                size_t *count, gqe_error *error);
+				size_t *count, gqe_error *error);
 /* The bytes of one token; writes at most `capacity` bytes, sets *count to the number the token has. */
 GQE_API gqe_status gqe_detokenize(const gqe_model_config *config, int32_t id, char *text, size_t capacity, size_t *count,
-                                  gqe_error *error);
+				  gqe_error *error);
 
 /* --------------------------------------------------------------------------------------------------------------- session -- */
 
@@ -392,7 +395,7 @@ typedef struct gqe_prefill_params {
 	const int32_t *tokens; /* [count], each 0...vocab_size-1 */
 	uint32_t count;        /* T */
 	float *nll;            /* out [count]: -ln p(token t+1 | tokens up to t) in nats; the last is 0 as its successor is unknown;
-	                          NULL: not wanted (and the logits of all but the last token are not computed) */
+				  NULL: not wanted (and the logits of all but the last token are not computed) */
 	float *logits;         /* out [count, vocab_size]: NULL: not wanted */
 	gqe_progress_fn progress; /* after every chunk; NULL: none */
 	void *progress_user;
@@ -420,33 +423,33 @@ GQE_API void gqe_session_cancel(gqe_session *session);
  * balance [G]: M * sum_m share * probability, k when perfectly even. Each may be NULL.
  */
 GQE_API gqe_status gqe_session_balance(const gqe_session *session, uint32_t layer, double *share, double *probability,
-                                       double *balance, gqe_error *error);
+				       double *balance, gqe_error *error);
 /* experts [count, G, k] of tokens first...first+count-1 in layer `layer`; needs keep_routing; GQE only. */
 GQE_API gqe_status gqe_session_routing(const gqe_session *session, uint32_t layer, uint32_t first, uint32_t count, int32_t *experts,
-                                       gqe_error *error);
+				       gqe_error *error);
 
 /* ------------------------------------------------------------------------------------------------------------- self-test -- */
 
 typedef struct gqe_selftest_case {
-	const char *kernel;  /* "attention", "gemm", ... */
+	const char *kernel; /* "attention", "gemm", ... */
 	gqe_path path;
 	gqe_dtype dtype;
-	const char *shape;   /* what was drawn, in words: "T=33 d_h=80 ..." */
+	const char *shape; /* what was drawn, in words: "T=33 d_h=80 ..." */
 	bool passed;
-	double error;        /* the measured error: relative L2, or number of unequal integers */
+	double error; /* the measured error: relative L2, or number of unequal integers */
 	double tolerance;
-	const char *detail;  /* on failure: the worst element's index and values, or the guard band that was overwritten; else "" */
+	const char *detail; /* on failure: the worst element's index and values, or the guard band that was overwritten; else "" */
 } gqe_selftest_case;
 
 typedef void (*gqe_selftest_fn)(void *user, const gqe_selftest_case *result);
 
 typedef struct gqe_selftest_params {
 	size_t size;
-	uint64_t seed;            /* 0: a fixed default */
-	uint32_t cases;           /* random shapes for each kernel, path and dtype; 0: 4 */
-	uint32_t max_tokens;      /* largest T drawn; 0: 300 */
-	const char *kernel;       /* only this one; NULL: all */
-	gqe_selftest_fn on_case;  /* after every case; NULL: none */
+	uint64_t seed;           /* 0: a fixed default */
+	uint32_t cases;          /* random shapes for each kernel, path and dtype; 0: 4 */
+	uint32_t max_tokens;     /* largest T drawn; 0: 300 */
+	const char *kernel;      /* only this one; NULL: all */
+	gqe_selftest_fn on_case; /* after every case; NULL: none */
 	void *user;
 } gqe_selftest_params;
 

@@ -39,7 +39,7 @@ struct gqe_recorder {
 };
 
 /* gqe_record_embed(recorder, weights, push), ...: `weights` is the dtype behind the kernel's Weights pointers, F32 or F16. */
-#define GQE_RECORD(name, NAME)                                                                                         \
+#define GQE_RECORD(name, NAME) \
 	void gqe_record_##name(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_##name *push);
 GQE_RECORD(embed, EMBED)
 GQE_RECORD(norm, NORM)
@@ -56,16 +56,18 @@ GQE_RECORD(activation, ACTIVATION)
 GQE_RECORD(nll, NLL)
 #undef GQE_RECORD
 /* `head_dim` specializes the kernel; push->tiles is computed here. */
-void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim, const struct gqe_push_attention *push);
+void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
+			  const struct gqe_push_attention *push);
 /* The grid comes from expert_scan's `dispatch`; `rows` (tokens of the pass) and `groups` * `top_k` are for the work estimate. */
 void gqe_record_gemm_gathered(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm_gathered *push,
-                              const struct gqe_buffer *dispatch, uint32_t rows, uint32_t entries_per_row);
+			      const struct gqe_buffer *dispatch, uint32_t rows, uint32_t entries_per_row);
 
 /* What expert_scan has to know of gemm_gathered's tile for this device: rows of a tile, and column tiles for `width` columns. */
 struct gqe_gathered_tile {
 	uint32_t rows, column_tiles;
 };
-struct gqe_gathered_tile gqe_gathered_tile_of(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t rows, uint32_t width);
+struct gqe_gathered_tile gqe_gathered_tile_of(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t rows,
+					      uint32_t width);
 
 /* Rows of `tiles` that expert_scan may write: an upper bound for sizing the buffer, for any tile of this library. */
 uint32_t gqe_gathered_tiles_bound(uint32_t rows, uint32_t groups, uint32_t top_k, uint32_t experts);

@@ -5,9 +5,9 @@
 #include <gqe/gqe.h>
 
 #ifdef __GNUC__
-#define GQE_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define GQE_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
-#define GQE_PRINTF(format, first)
+#define GQE_PRINTF(text, first)
 #endif
 
 #define GQE_COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -8,12 +8,12 @@
 #include "common/common.h"
 
 /* c[row, col] = sum_i a[row, i] * w[col, i] + bias[col] + residual[row, col]. bias and residual may be NULL; residual may be c. */
-void gqe_reference_gemm(uint32_t threads, uint32_t rows, uint32_t cols, uint32_t depth, const float *a, uint32_t a_stride, const float *w,
-                        uint32_t w_stride, const float *bias, const float *residual, float *c, uint32_t c_stride);
+void gqe_reference_gemm(uint32_t threads, uint32_t rows, uint32_t cols, uint32_t depth, const float *a, uint32_t a_stride,
+			const float *w, uint32_t w_stride, const float *bias, const float *residual, float *c, uint32_t c_stride);
 
 void gqe_reference_embed(const int32_t *tokens, const float *table, uint32_t rows, uint32_t width, float *x);
-void gqe_reference_norm(uint32_t threads, gqe_norm kind, double eps, uint32_t rows, uint32_t width, const float *x, const float *weight,
-                        const float *bias, float *y);
+void gqe_reference_norm(uint32_t threads, gqe_norm kind, double eps, uint32_t rows, uint32_t width, const float *x,
+			const float *weight, const float *bias, float *y);
 /* out = silu(gate) * up, or gelu(up) with gate NULL; out may be `up`. */
 void gqe_reference_activation(gqe_mlp kind, uint64_t count, const float *gate, const float *up, float *out);
 /* nll[row] = -ln softmax(logits[row])[targets[row]]; a negative target gives 0. */
@@ -23,8 +23,8 @@ void gqe_reference_nll(uint32_t threads, uint32_t rows, uint32_t vocab, const fl
  * Softmax over each group of M = experts / groups logits, top-k, slot order, gate. Outputs may be NULL.
  * probability [rows, experts], selected_experts [rows, groups, k], selected (their p) and gate [rows, groups, k].
  */
-void gqe_reference_route(uint32_t rows, uint32_t experts, uint32_t groups, uint32_t top_k, gqe_slot_order order, const float *logits,
-                         float *probability, int32_t *selected_experts, float *selected, float *gate);
+void gqe_reference_route(uint32_t rows, uint32_t experts, uint32_t groups, uint32_t top_k, gqe_slot_order order,
+			 const float *logits, float *probability, int32_t *selected_experts, float *selected, float *gate);
 
 /* Rotates one head vector in place for a position, angles and products in float64; then multiplies by scale. */
 void gqe_reference_rope(gqe_rope rope, double theta, uint32_t head_dim, uint64_t position, double scale, float *head);
@@ -34,7 +34,7 @@ void gqe_reference_attend(uint32_t head_dim, uint32_t keys, const float *q, cons
 
 /* Weighted-sum slot and scaling, in place, as the kernel `combine`: weighted_slot < 0: none. */
 void gqe_reference_combine(uint32_t rows, uint32_t hard_slots, uint32_t o_slots, uint32_t head_dim, const float *gate,
-                           const float *selected, int32_t weighted_slot, bool scale_hard, float *o);
+			   const float *selected, int32_t weighted_slot, bool scale_hard, float *o);
 
 /* --- the layer --- */
 
@@ -60,17 +60,17 @@ uint32_t gqe_reference_cache_heads(const gqe_layer_config *config);
 
 struct gqe_reference_layer_io {
 	uint32_t batch, tokens;
-	uint32_t position; /* tokens already cached in each sequence */
-	const float *x;    /* [B, T, d] */
-	float *y;          /* [B, T, d]; NULL: only fill the cache. May not be x. */
+	uint32_t position;     /* tokens already cached in each sequence */
+	const float *x;        /* [B, T, d] */
+	float *y;              /* [B, T, d]; NULL: only fill the cache. May not be x. */
 	const float *residual; /* [B, T, d] or NULL: added to y; may be y */
-	int32_t *experts;  /* [B, T, G, k] or NULL */
-	float *gate;       /* [B, T, G, k] or NULL */
-	float *probability; /* [B, T, N] or NULL */
+	int32_t *experts;      /* [B, T, G, k] or NULL */
+	float *gate;           /* [B, T, G, k] or NULL */
+	float *probability;    /* [B, T, N] or NULL */
 };
 
 /* Appends to the cache and attends. Fails only with GQE_ERROR_OUT_OF_MEMORY (host). */
 gqe_status gqe_reference_layer(uint32_t threads, const gqe_layer_config *config, const struct gqe_reference_weights *weights,
-                               struct gqe_reference_cache *cache, const struct gqe_reference_layer_io *io, gqe_error *error);
+			       struct gqe_reference_cache *cache, const struct gqe_reference_layer_io *io, gqe_error *error);
 
 #endif

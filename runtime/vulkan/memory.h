@@ -17,9 +17,9 @@ struct gqe_buffer {
 };
 
 enum gqe_memory_kind {
-	GQE_MEMORY_DEVICE,   /* device-local */
-	GQE_MEMORY_UPLOAD,   /* host-visible, coherent: written by the host, read by the device */
-	GQE_MEMORY_DOWNLOAD  /* host-visible, coherent, cached if possible: written by the device, read by the host */
+	GQE_MEMORY_DEVICE,  /* device-local */
+	GQE_MEMORY_UPLOAD,  /* host-visible, coherent: written by the host, read by the device */
+	GQE_MEMORY_DOWNLOAD /* host-visible, coherent, cached if possible: written by the device, read by the host */
 };
 
 struct gqe_arena;
@@ -47,12 +47,12 @@ gqe_status gqe_arena_commit(struct gqe_arena *arena, gqe_error *error);
 bool gqe_address_find(const struct gqe_vulkan *vulkan, uint64_t address, struct gqe_buffer *buffer);
 
 /* Blocking copies between host memory and a device buffer through a staging buffer of bounded size (for loading and tests). */
-gqe_status gqe_buffer_upload(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes,
-                             gqe_error *error);
-gqe_status gqe_buffer_download(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, void *data, uint64_t bytes,
-                               gqe_error *error);
+gqe_status gqe_buffer_upload(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, const void *data,
+			     uint64_t bytes, gqe_error *error);
+gqe_status gqe_buffer_download(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, void *data,
+			       uint64_t bytes, gqe_error *error);
 /* Blocking fill with a 32-bit word; offset and bytes multiples of 4. */
-gqe_status gqe_buffer_fill(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, uint64_t bytes, uint32_t word,
-                           gqe_error *error);
+gqe_status gqe_buffer_fill(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, uint64_t bytes,
+			   uint32_t word, gqe_error *error);
 
 #endif

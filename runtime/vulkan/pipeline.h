@@ -57,6 +57,7 @@ void gqe_pipelines_destroy(struct gqe_vulkan *vulkan);
  * device UUID, driver version and pipelineCacheUUID; written atomically when pipelines were added; a bad file is a miss.
  */
 gqe_status gqe_pipeline_get(struct gqe_vulkan *vulkan, const struct gqe_kernel_variant *variant,
-                            const struct gqe_specialization *specialization, const struct gqe_pipeline **pipeline, gqe_error *error);
+			    const struct gqe_specialization *specialization, const struct gqe_pipeline **pipeline,
+			    gqe_error *error);
 
 #endif

@@ -29,7 +29,7 @@ struct gqe_dispatch {
 
 void gqe_steps_dispatch(struct gqe_steps *steps, const struct gqe_dispatch *dispatch);
 void gqe_steps_copy(struct gqe_steps *steps, const struct gqe_buffer *from, uint64_t from_offset, const struct gqe_buffer *to,
-                    uint64_t to_offset, uint64_t bytes);
+		    uint64_t to_offset, uint64_t bytes);
 /* offset and bytes multiples of 4 */
 void gqe_steps_fill(struct gqe_steps *steps, const struct gqe_buffer *buffer, uint64_t offset, uint64_t bytes, uint32_t word);
 /* Keeps the first error; for those who append. */

@@ -19,9 +19,10 @@ enum gqe_quirk {
 
 /* What a device can do, as the kernels care about it. Filled once by gqe_capabilities_read. */
 struct gqe_capabilities {
-	bool storage16;            /* storageBuffer16BitAccess (16-bit loads and stores through pointers) */
-	bool float16;              /* shaderFloat16 */
-	bool subgroup_broadcast;   /* compute-stage basic+ballot/shuffle broadcast with a dynamically uniform index, size controllable or fixed */
+	bool storage16;          /* storageBuffer16BitAccess (16-bit loads and stores through pointers) */
+	bool float16;            /* shaderFloat16 */
+	bool subgroup_broadcast; /* compute-stage basic+ballot/shuffle broadcast with a dynamically uniform index, size controllable
+				    or fixed */
 	bool subgroup_size_control;
 	bool full_subgroups;
 	bool timestamps;
@@ -76,7 +77,8 @@ gqe_status gqe_vulkan_list(gqe_device_info **devices, uint32_t *count, gqe_error
  * Picks from a list by the rules of gqe_context_params.device; pure, so that it can be tested without a driver. GQE_ERROR_NO_DEVICE
  * with a message that lists what exists when nothing fits or the match is rejected.
  */
-gqe_status gqe_device_select(const gqe_device_info *devices, uint32_t count, const char *selector, uint32_t *index, gqe_error *error);
+gqe_status gqe_device_select(const gqe_device_info *devices, uint32_t count, const char *selector, uint32_t *index,
+			     gqe_error *error);
 
 /* The one place that reads vendor and driver ids: gqe_quirk bits, each with its driver range and a link in the source. */
 uint32_t gqe_quirks(uint32_t vendor_id, VkDriverId driver_id, uint32_t driver_version, uint32_t api_version);
@@ -88,13 +90,13 @@ gqe_status gqe_vulkan_fail(const struct gqe_vulkan *vulkan, VkResult result, con
  * VK(vulkan, error, vkQueueWaitIdle(vulkan->queue)): calls through the function table; on failure records call and result in
  * `error` and jumps to the label `fail`, with `status` (a local gqe_status) set.
  */
-#define VK(vulkan, error, name, ...)                                                                                   \
-	do {                                                                                                           \
-		VkResult gqe_result = (vulkan)->fn.name(__VA_ARGS__);                                                  \
-		if (gqe_result != VK_SUCCESS) {                                                                        \
-			status = gqe_vulkan_fail((vulkan), gqe_result, #name, (error));                                \
-			goto fail;                                                                                     \
-		}                                                                                                      \
+#define VK(vulkan, error, name, ...)                                                    \
+	do {                                                                            \
+		VkResult gqe_result = (vulkan)->fn.name(__VA_ARGS__);                   \
+		if (gqe_result != VK_SUCCESS) {                                         \
+			status = gqe_vulkan_fail((vulkan), gqe_result, #name, (error)); \
+			goto fail;                                                      \
+		}                                                                       \
 	} while (0)
 
 #endif
