@@ -5,7 +5,7 @@
 #ifndef GQE_VULKAN_MEMORY_H
 #define GQE_VULKAN_MEMORY_H
 
-#include "vulkan/vulkan.h"
+#include "vulkan/device.h"
 
 /* A piece of device memory that holds one tensor. Zero-initialized before reserving; filled by gqe_arena_commit. */
 struct gqe_buffer {

@@ -2,7 +2,7 @@
 #ifndef GQE_VULKAN_PIPELINE_H
 #define GQE_VULKAN_PIPELINE_H
 
-#include "vulkan/vulkan.h"
+#include "vulkan/device.h"
 
 /* A SPIR-V module; words live forever (they are compiled into the library). */
 struct gqe_spirv {

@@ -2,8 +2,8 @@
  * The device: loader, instance, physical device, capabilities, logical device, function table. Knows no GQE.
  * One struct gqe_vulkan per context; nothing is global.
  */
-#ifndef GQE_VULKAN_VULKAN_H
-#define GQE_VULKAN_VULKAN_H
+#ifndef GQE_VULKAN_DEVICE_H
+#define GQE_VULKAN_DEVICE_H
 
 #define VK_NO_PROTOTYPES
 #include <vulkan/vulkan.h>
