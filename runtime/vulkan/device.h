@@ -70,8 +70,11 @@ struct gqe_vulkan_params {
 gqe_status gqe_vulkan_create(const struct gqe_vulkan_params *params, struct gqe_vulkan **vulkan, gqe_error *error);
 void gqe_vulkan_destroy(struct gqe_vulkan **vulkan);
 
-/* Lists devices with a short-lived instance. `devices` is malloc'ed. */
-gqe_status gqe_vulkan_list(gqe_device_info **devices, uint32_t *count, gqe_error *error);
+/*
+ * Lists devices with a short-lived instance. `devices` and `capabilities` (parallel; the latter zeros for an unusable device) are
+ * malloc'ed; both NULL for an empty list.
+ */
+gqe_status gqe_vulkan_list(gqe_device_info **devices, struct gqe_capabilities **capabilities, uint32_t *count, gqe_error *error);
 
 /*
  * Picks from a list by the rules of gqe_context_params.device; pure, so that it can be tested without a driver. GQE_ERROR_NO_DEVICE

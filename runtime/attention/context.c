@@ -1,0 +1,199 @@
+#include "attention/context.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/threads.h"
+
+struct gqe_context {
+	struct gqe_vulkan *vulkan; /* NULL: the reference */
+	gqe_path path;
+	uint32_t threads;
+	struct gqe_log log;
+};
+
+uint32_t gqe_version(void)
+{
+	return GQE_VERSION;
+}
+
+const char *gqe_path_name(gqe_path path)
+{
+	switch (path) {
+	case GQE_PATH_SCALAR:
+		return "scalar";
+	case GQE_PATH_SUBGROUP:
+		return "subgroup";
+	}
+	return "?";
+}
+
+void gqe_device_info_paths(gqe_device_info *info, const struct gqe_capabilities *capabilities)
+{
+	info->path_count = gqe_ladder(capabilities, info->paths);
+}
+
+/* Takes the best path of the ladder, or the one the caller insists on. */
+static gqe_status choose_path(const gqe_device_info *info, gqe_path wanted, gqe_path *path, gqe_error *error)
+{
+	for (uint32_t i = 0; i < info->path_count; i++) {
+		if (wanted == 0 || info->paths[i] == wanted) {
+			*path = info->paths[i];
+			if (wanted != 0)
+				return GQE_OK;
+		}
+	}
+	if (wanted == 0 && info->path_count > 0)
+		return GQE_OK;
+	return gqe_fail(error, GQE_ERROR_USAGE, "the device '%s' does not have the kernel path '%s'; leave the path out to get its best", info->name,
+			gqe_path_name(wanted));
+}
+
+static gqe_status open_device(gqe_context *context, const gqe_context_params *params, gqe_error *error)
+{
+	const struct gqe_vulkan_params vulkan_params = {
+		.device = params->device,
+		.memory_limit = params->memory_limit,
+		.cache_dir = params->cache_dir,
+		.validation = params->validation,
+		.log = context->log,
+	};
+	gqe_status status = gqe_vulkan_create(&vulkan_params, &context->vulkan, error);
+	if (status != GQE_OK)
+		return status;
+	gqe_device_info *info = &context->vulkan->info;
+	gqe_device_info_paths(info, &context->vulkan->capabilities);
+	status = choose_path(info, params->force_path, &context->path, error);
+	if (status == GQE_OK)
+		gqe_log_write(&context->log, GQE_LOG_INFO, "device '%s', driver %s %s, kernel path %s", info->name, info->driver_name, info->driver_info,
+			      gqe_path_name(context->path));
+	return status;
+}
+
+gqe_status gqe_context_create(const gqe_context_params *caller_params, gqe_context **context, gqe_error *error)
+{
+	if (context == NULL)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_context_create: context is NULL");
+	*context = NULL;
+	gqe_context_params params;
+	gqe_copy_params(&params, sizeof(params), caller_params);
+	gqe_context *made = calloc(1, sizeof(*made));
+	if (made == NULL)
+		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no host memory for a context");
+	made->log = (struct gqe_log){
+		.fn = params.log,
+		.user = params.log_user,
+		.level = params.log_level == 0 ? GQE_LOG_WARNING : params.log_level,
+	};
+	made->threads = params.threads == 0 ? gqe_processor_count() : params.threads;
+	gqe_status status = GQE_OK;
+	if (params.device != NULL && strcmp(params.device, "reference") == 0) {
+		if (params.force_path != 0)
+			status = gqe_fail(error, GQE_ERROR_USAGE, "the reference device has no kernel paths");
+		else
+			gqe_log_write(&made->log, GQE_LOG_INFO, "C reference, float64 accumulation, %u threads", made->threads);
+	} else {
+		status = open_device(made, &params, error);
+	}
+	if (status != GQE_OK) {
+		gqe_context_destroy(&made);
+		return status;
+	}
+	*context = made;
+	return GQE_OK;
+}
+
+void gqe_context_destroy(gqe_context **context)
+{
+	if (context == NULL || *context == NULL)
+		return;
+	gqe_vulkan_destroy(&(*context)->vulkan);
+	free(*context);
+	*context = NULL;
+}
+
+const gqe_device_info *gqe_context_device(const gqe_context *context)
+{
+	return context != NULL && context->vulkan != NULL ? &context->vulkan->info : NULL;
+}
+
+void gqe_context_memory(const gqe_context *context, gqe_memory_info *info)
+{
+	*info = (gqe_memory_info){ 0 };
+	if (context != NULL && context->vulkan != NULL)
+		*info = (gqe_memory_info){
+			.used = context->vulkan->memory.used,
+			.peak = context->vulkan->memory.peak,
+			.limit = context->vulkan->memory.limit,
+		};
+}
+
+uint32_t gqe_context_validation_errors(const gqe_context *context)
+{
+	return context != NULL && context->vulkan != NULL ? context->vulkan->validation_errors : 0;
+}
+
+struct gqe_vulkan *gqe_context_vulkan(const gqe_context *context)
+{
+	return context->vulkan;
+}
+
+gqe_path gqe_context_path(const gqe_context *context)
+{
+	return context->path;
+}
+
+uint32_t gqe_context_threads(const gqe_context *context)
+{
+	return context->threads;
+}
+
+const struct gqe_log *gqe_context_log(const gqe_context *context)
+{
+	return &context->log;
+}
+
+gqe_status gqe_context_check_dtype(const gqe_context *context, gqe_dtype *dtype, gqe_error *error)
+{
+	if (*dtype == 0)
+		*dtype = GQE_DTYPE_F32;
+	if (*dtype != GQE_DTYPE_F32 && *dtype != GQE_DTYPE_F16)
+		return gqe_fail(error, GQE_ERROR_USAGE, "dtype %s cannot be computed with; use f32 or f16", gqe_dtype_name(*dtype));
+	if (*dtype == GQE_DTYPE_F16 && context->vulkan != NULL && !context->vulkan->capabilities.storage16)
+		return gqe_fail(error, GQE_ERROR_NO_DEVICE, "the device '%s' has no 16-bit storage, which f16 needs; use f32 or another device",
+				context->vulkan->info.name);
+	return GQE_OK;
+}
+
+gqe_status gqe_device_list_create(gqe_device_list **list, gqe_error *error)
+{
+	if (list == NULL)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_device_list_create: list is NULL");
+	*list = NULL;
+	gqe_device_list *made = calloc(1, sizeof(*made));
+	if (made == NULL)
+		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no host memory for a list of devices");
+	gqe_device_info *devices = NULL;
+	struct gqe_capabilities *capabilities = NULL;
+	gqe_status status = gqe_vulkan_list(&devices, &capabilities, &made->count, error);
+	if (status != GQE_OK) {
+		free(made);
+		return status;
+	}
+	for (uint32_t i = 0; i < made->count; i++)
+		if (devices[i].usable)
+			gqe_device_info_paths(&devices[i], &capabilities[i]);
+	free(capabilities);
+	made->devices = devices;
+	*list = made;
+	return GQE_OK;
+}
+
+void gqe_device_list_destroy(gqe_device_list **list)
+{
+	if (list == NULL || *list == NULL)
+		return;
+	free((gqe_device_info *)(*list)->devices);
+	free(*list);
+	*list = NULL;
+}

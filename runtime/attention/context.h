@@ -1,0 +1,19 @@
+/* The context: a Vulkan device with the kernel path chosen for it, or the C reference. Everything else is made from one. */
+#ifndef GQE_ATTENTION_CONTEXT_H
+#define GQE_ATTENTION_CONTEXT_H
+
+#include "attention/kernels.h"
+
+/* NULL for the reference device. */
+struct gqe_vulkan *gqe_context_vulkan(const gqe_context *context);
+/* The path that kernels are recorded with. */
+gqe_path gqe_context_path(const gqe_context *context);
+/* Host threads of the reference. */
+uint32_t gqe_context_threads(const gqe_context *context);
+const struct gqe_log *gqe_context_log(const gqe_context *context);
+/* GQE_OK when weights and KV cache of that dtype work on this device (0 is replaced by F32). */
+gqe_status gqe_context_check_dtype(const gqe_context *context, gqe_dtype *dtype, gqe_error *error);
+/* Fills in what the capability ladder says about a device. */
+void gqe_device_info_paths(gqe_device_info *info, const struct gqe_capabilities *capabilities);
+
+#endif
