@@ -45,7 +45,8 @@ static gqe_status choose_path(const gqe_device_info *info, gqe_path wanted, gqe_
 	}
 	if (wanted == 0 && info->path_count > 0)
 		return GQE_OK;
-	return gqe_fail(error, GQE_ERROR_USAGE, "the device '%s' does not have the kernel path '%s'; leave the path out to get its best", info->name,
+	return gqe_fail(error, GQE_ERROR_USAGE,
+			"the device '%s' does not have the kernel path '%s'; leave the path out to get its best", info->name,
 			gqe_path_name(wanted));
 }
 
@@ -65,8 +66,8 @@ static gqe_status open_device(gqe_context *context, const gqe_context_params *pa
 	gqe_device_info_paths(info, &context->vulkan->capabilities);
 	status = choose_path(info, params->force_path, &context->path, error);
 	if (status == GQE_OK)
-		gqe_log_write(&context->log, GQE_LOG_INFO, "device '%s', driver %s %s, kernel path %s", info->name, info->driver_name, info->driver_info,
-			      gqe_path_name(context->path));
+		gqe_log_write(&context->log, GQE_LOG_INFO, "device '%s', driver %s %s, kernel path %s", info->name,
+			      info->driver_name, info->driver_info, gqe_path_name(context->path));
 	return status;
 }
 
@@ -119,7 +120,7 @@ const gqe_device_info *gqe_context_device(const gqe_context *context)
 
 void gqe_context_memory(const gqe_context *context, gqe_memory_info *info)
 {
-	*info = (gqe_memory_info){ 0 };
+	*info = (gqe_memory_info){0};
 	if (context != NULL && context->vulkan != NULL)
 		*info = (gqe_memory_info){
 			.used = context->vulkan->memory.used,
@@ -160,7 +161,8 @@ gqe_status gqe_context_check_dtype(const gqe_context *context, gqe_dtype *dtype,
 	if (*dtype != GQE_DTYPE_F32 && *dtype != GQE_DTYPE_F16)
 		return gqe_fail(error, GQE_ERROR_USAGE, "dtype %s cannot be computed with; use f32 or f16", gqe_dtype_name(*dtype));
 	if (*dtype == GQE_DTYPE_F16 && context->vulkan != NULL && !context->vulkan->capabilities.storage16)
-		return gqe_fail(error, GQE_ERROR_NO_DEVICE, "the device '%s' has no 16-bit storage, which f16 needs; use f32 or another device",
+		return gqe_fail(error, GQE_ERROR_NO_DEVICE,
+				"the device '%s' has no 16-bit storage, which f16 needs; use f32 or another device",
 				context->vulkan->info.name);
 	return GQE_OK;
 }

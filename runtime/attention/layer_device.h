@@ -1,0 +1,67 @@
+/*
+ * One attention layer on a Vulkan device: its weights, its KV cache, the scratch memory that layers share, and the steps that
+ * compute it. A layer, a model and a self-test are all made of these pieces.
+ */
+#ifndef GQE_ATTENTION_LAYER_DEVICE_H
+#define GQE_ATTENTION_LAYER_DEVICE_H
+
+#include "attention/kernels.h"
+#include "attention/layer_weights.h"
+#include "attention/matrix.h"
+#include "attention/rope_table.h"
+
+struct gqe_layer_weights {
+	struct gqe_matrix weight[GQE_LAYER_TENSORS]; /* the router's stays F32 */
+	struct gqe_matrix bias[GQE_LAYER_TENSORS];   /* F32; rows == 0 when absent */
+	gqe_dtype dtype;
+};
+
+void gqe_layer_weights_reserve(struct gqe_arena *arena, struct gqe_layer_weights *weights, const gqe_layer_config *config,
+			       const struct gqe_layer_tensors *tensors, gqe_dtype dtype);
+gqe_status gqe_layer_weights_upload(struct gqe_vulkan *vulkan, const struct gqe_layer_weights *weights,
+				    const struct gqe_layer_tensors *tensors, gqe_error *error);
+
+/* K and V [B, cache_heads, capacity, d_h]. */
+struct gqe_kv_cache {
+	struct gqe_buffer k, v;
+	uint32_t capacity;
+};
+
+void gqe_kv_cache_reserve(struct gqe_arena *arena, struct gqe_kv_cache *cache, const gqe_layer_config *config, gqe_dtype dtype,
+			  uint32_t batch, uint32_t capacity);
+
+/* What a layer needs between its steps; layers that run one after another share it. Sizes for rows = B * chunk. */
+struct gqe_layer_scratch {
+	struct gqe_buffer k, v; /* [rows, source_heads, d_h] */
+	struct gqe_buffer q;    /* [rows, q_slots, d_h] */
+	struct gqe_buffer o;    /* [rows, o_slots, d_h] */
+	/* routing; absent for dense GQA */
+	struct gqe_buffer logits, probability;                          /* [rows, N] */
+	struct gqe_buffer experts, selected, gate;                      /* [rows, G, k] */
+	struct gqe_buffer counts, tiles, tile_count, dispatch, entries; /* expert lists */
+};
+
+void gqe_layer_scratch_reserve(struct gqe_arena *arena, struct gqe_layer_scratch *scratch, const gqe_layer_config *config,
+			       uint64_t rows);
+
+struct gqe_layer_run {
+	const gqe_layer_config *config;
+	const struct gqe_layer_weights *weights;
+	const struct gqe_kv_cache *cache;
+	const struct gqe_layer_scratch *scratch; /* holds experts, gate and probability afterwards */
+	const struct gqe_rope_tables *rope;
+	uint32_t batch, tokens; /* tokens of each sequence in this pass */
+	uint32_t position;      /* of the first of them */
+	uint64_t x;             /* address of [B, T, d] */
+	uint64_t residual;      /* address of [B, T, d] or 0; added to y */
+	uint64_t y;             /* address of [B, T, d], may be `residual`, not `x`; 0: only the KV cache is filled */
+};
+
+/* Appends the layer's steps. */
+void gqe_record_layer(const struct gqe_recorder *recorder, const struct gqe_layer_run *run);
+
+/* Appends y = x * matrix^T + bias + residual over dense rows; addresses, 0 for no residual. The model's projections use it too. */
+void gqe_record_linear(const struct gqe_recorder *recorder, const struct gqe_matrix *matrix, const struct gqe_matrix *bias,
+		       uint32_t rows, uint64_t x, uint64_t residual, uint64_t y);
+
+#endif
