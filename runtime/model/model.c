@@ -1,0 +1,119 @@
+#include "model/model.h"
+
+#include <stdlib.h>
+
+gqe_status gqe_model_load(gqe_context *context, const gqe_model_files *files, const gqe_model_params *caller_params,
+			  gqe_model **model, gqe_error *error)
+{
+	if (model == NULL)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_model_load: model is NULL");
+	*model = NULL;
+	if (context == NULL || files == NULL)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_model_load: context and files are required");
+	gqe_model_params params;
+	gqe_copy_params(&params, sizeof(params), caller_params);
+	gqe_status status = gqe_context_check_dtype(context, &params.dtype, error);
+	if (status != GQE_OK)
+		return status;
+	gqe_model *made = calloc(1, sizeof(*made));
+	if (made == NULL)
+		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no host memory for a model");
+	made->context = context;
+	made->config = *gqe_model_files_config(files);
+	made->dtype = params.dtype;
+	const struct gqe_model_tensors *tensors = gqe_model_files_model(files);
+	struct gqe_vulkan *vulkan = gqe_context_vulkan(context);
+	if (vulkan != NULL)
+		status = gqe_device_model_load(vulkan, &made->device, &made->config, tensors, params.dtype, params.progress,
+					       params.progress_user, error);
+	else
+		status = gqe_host_model_load(&made->host, &made->config, tensors, params.progress, params.progress_user, error);
+	if (status != GQE_OK) {
+		gqe_model_destroy(&made);
+		return status;
+	}
+	*model = made;
+	return GQE_OK;
+}
+
+void gqe_model_destroy(gqe_model **model)
+{
+	if (model == NULL || *model == NULL)
+		return;
+	gqe_device_model_destroy(&(*model)->device);
+	gqe_host_model_destroy(&(*model)->host);
+	free(*model);
+	*model = NULL;
+}
+
+const gqe_model_config *gqe_model_get_config(const gqe_model *model)
+{
+	return &model->config;
+}
+
+/* Tokens that a pass may have with 32-bit indices in the kernels. */
+static uint32_t chunk_bound(const gqe_model_config *config)
+{
+	const struct gqe_layer_shape shape = gqe_layer_shape_of(&config->layer);
+	const uint32_t slots = gqe_max_u32(gqe_max_u32(shape.q_slots, shape.o_slots), shape.source_heads);
+	uint32_t width = slots * config->layer.head_dim;
+	width = gqe_max_u32(width, config->layer.hidden_size);
+	width = gqe_max_u32(width, config->layer.heads);
+	width = gqe_max_u32(width, config->intermediate_size);
+	return UINT32_MAX / width;
+}
+
+gqe_status gqe_choose_chunk(const gqe_model_config *config, gqe_dtype dtype, const gqe_session_params *params, uint64_t available,
+			    uint32_t *chunk, uint64_t *total, gqe_error *error)
+{
+	const uint32_t bound = gqe_min_u32(chunk_bound(config), params->max_tokens);
+	*chunk = gqe_min_u32(params->chunk == 0 ? GQE_DEFAULT_CHUNK : params->chunk, bound);
+	for (;;) {
+		uint64_t cache, scratch;
+		gqe_status status = gqe_device_session_estimate(config, dtype, params->max_tokens, *chunk, params->keep_routing,
+								&cache, &scratch, error);
+		if (status != GQE_OK)
+			return status;
+		*total = cache + scratch;
+		if (*total <= available || params->chunk != 0 || *chunk <= GQE_SMALLEST_CHUNK)
+			return GQE_OK;
+		*chunk /= 2;
+	}
+}
+
+gqe_status gqe_model_estimate(const gqe_model_files *files, gqe_dtype dtype, const gqe_session_params *caller_params,
+			      gqe_memory_estimate *estimate, gqe_error *error)
+{
+	if (files == NULL || caller_params == NULL || estimate == NULL)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_model_estimate: files, params and estimate are required");
+	gqe_session_params params;
+	gqe_copy_params(&params, sizeof(params), caller_params);
+	if (params.max_tokens == 0)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_model_estimate: max_tokens is required");
+	if (dtype == 0)
+		dtype = GQE_DTYPE_F32;
+	if (dtype != GQE_DTYPE_F32 && dtype != GQE_DTYPE_F16)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_model_estimate: dtype must be f32 or f16");
+	const gqe_model_config *config = gqe_model_files_config(files);
+	struct gqe_device_model model = {0};
+	gqe_memory_estimate result = {0};
+	uint32_t chunk;
+	uint64_t session_bytes;
+	gqe_status status = gqe_arena_create(NULL, GQE_MEMORY_DEVICE, &model.arena, error);
+	if (status == GQE_OK)
+		status = gqe_device_model_plan(&model, config, gqe_model_files_model(files), dtype, model.arena, error);
+	if (status == GQE_OK)
+		result.weights = gqe_arena_planned(model.arena);
+	if (status == GQE_OK)
+		status = gqe_choose_chunk(config, dtype, &params, UINT64_MAX, &chunk, &session_bytes, error);
+	if (status == GQE_OK)
+		status = gqe_device_session_estimate(config, dtype, params.max_tokens, chunk, params.keep_routing, &result.kv_cache,
+						     &result.scratch, error);
+	gqe_device_model_destroy(&model);
+	if (status != GQE_OK)
+		return status;
+	result.scratch += gqe_staging_bytes();
+	result.total = result.weights + result.kv_cache + result.scratch;
+	*estimate = result;
+	return GQE_OK;
+}
