@@ -1,0 +1,175 @@
+#version 460
+#extension GL_GOOGLE_include_directive : require
+
+/*
+ * Causal attention, one subgroup a workgroup, no shared memory and no barrier. For the scores a lane is a key: it loads its own
+ * key's row, and q travels by broadcast. For the output a lane is a channel: rows of V are loaded contiguously over the lanes, and
+ * the probabilities travel by broadcast. The outputs of `rows` queries stay in registers through the whole pass over the keys.
+ */
+#include "common/kernel.glsl"
+#include "common/attention_tile.glsl"
+#extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+/* Channels are dealt to lanes in blocks: lane l has channels l, l + subgroup, ... */
+const uint blocks = (config_head_dim + config_subgroup - 1) / config_subgroup;
+const uint pass_keys = config_subgroup * config_columns;
+
+float q[config_rows * blocks];      /* [rows, blocks]: lane = channel */
+float score[config_rows * config_columns]; /* [rows, columns]: lane = key; later probabilities */
+float o[config_rows * blocks];      /* [rows, blocks]: lane = channel */
+float row_max[config_rows];         /* the same in all lanes */
+float row_sum[config_rows];         /* of the lane's keys only */
+
+uint lane()
+{
+	return gl_SubgroupInvocationID;
+}
+
+/* Maximum over the lanes. With few lanes, broadcasts are cheaper than the steps of a butterfly. */
+float lanes_max(float value)
+{
+	float largest = value;
+	if (config_subgroup <= 8) {
+		[[unroll]] for (uint l = 0; l < config_subgroup; l++)
+			largest = max(largest, subgroupBroadcast(value, l));
+	} else {
+		[[unroll]] for (uint step = 1; step < config_subgroup; step *= 2)
+			largest = max(largest, subgroupShuffleXor(largest, step));
+	}
+	return largest;
+}
+
+float lanes_sum(float value)
+{
+	float sum = value;
+	[[unroll]] for (uint step = 1; step < config_subgroup; step *= 2)
+		sum += subgroupShuffleXor(sum, step);
+	return sum;
+}
+
+/* Channels 4 * i ... 4 * i + 3 of a row of K; past head_dim zeros. Rows are aligned to four channels only if head_dim is. */
+vec4 load_key(uvec2 row, uint i)
+{
+	if (config_head_dim % 4 == 0)
+		return vec4(Weights4(row).at[i]);
+	Weights2 pairs = Weights2(row);
+	bool has_second = 4 * i + 2 < config_head_dim;
+	return vec4(vec2(pairs.at[2 * i]), has_second ? vec2(pairs.at[2 * i + 1]) : vec2(0.0));
+}
+
+void load_queries(Tile tile)
+{
+	[[unroll]] for (uint r = 0; r < config_rows; r++) {
+		uint base = row_q(tile, r);
+		[[unroll]] for (uint b = 0; b < blocks; b++) {
+			uint channel = b * config_subgroup + lane();
+			q[r * blocks + b] = channel < config_head_dim ? push.q.at[base + channel] : 0.0;
+			o[r * blocks + b] = 0.0;
+		}
+		row_max[r] = no_score;
+		row_sum[r] = 0.0;
+	}
+}
+
+/* Scores of keys key...key + pass_keys - 1; keys past `end` repeat the last one. */
+void compute_scores(Tile tile, uint key, uint end)
+{
+	uvec2 k_row[config_columns];
+	[[unroll]] for (uint c = 0; c < config_columns; c++) {
+		uint own_key = min(key + c * config_subgroup + lane(), end - 1);
+		k_row[c] = address(tile.k, own_key, config_head_dim * WEIGHT_BYTES);
+	}
+	[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
+		score[i] = 0.0;
+	[[unroll]] for (uint channel = 0; channel < config_head_dim; channel += 4) {
+		vec4 k[config_columns];
+		[[unroll]] for (uint c = 0; c < config_columns; c++)
+			k[c] = load_key(k_row[c], channel / 4);
+		/* Where fewer than four channels are left, k is zero, and any q will do. */
+		[[unroll]] for (uint i = 0; i < 4; i++)
+			[[unroll]] for (uint r = 0; r < config_rows; r++) {
+				float own = q[r * blocks + channel / config_subgroup];
+				float x = subgroupBroadcast(own, (channel + i) % config_subgroup);
+				[[unroll]] for (uint c = 0; c < config_columns; c++)
+					score[r * config_columns + c] += x * k[c][i];
+			}
+	}
+}
+
+/* Turns scores into exp2(score - maximum so far), and rescales what was summed under a lower maximum. */
+void update_softmax(Tile tile, uint key, bool is_diagonal)
+{
+	if (is_diagonal) {
+		[[unroll]] for (uint r = 0; r < config_rows; r++)
+			[[unroll]] for (uint c = 0; c < config_columns; c++) {
+				bool is_visible = key + c * config_subgroup + lane() < row_keys(tile, r);
+				uint i = r * config_columns + c;
+				score[i] = is_visible ? score[i] : no_score;
+			}
+	}
+	[[unroll]] for (uint r = 0; r < config_rows; r++) {
+		float largest = score[r * config_columns];
+		[[unroll]] for (uint c = 1; c < config_columns; c++)
+			largest = max(largest, score[r * config_columns + c]);
+		largest = max(lanes_max(largest), row_max[r]);
+		float rescale = exp2(row_max[r] - largest);
+		row_max[r] = largest;
+		row_sum[r] *= rescale;
+		[[unroll]] for (uint b = 0; b < blocks; b++)
+			o[r * blocks + b] *= rescale;
+		[[unroll]] for (uint c = 0; c < config_columns; c++) {
+			uint i = r * config_columns + c;
+			/* A row without a visible key so far would have exp2(0) here. */
+			score[i] = score[i] == no_score ? 0.0 : exp2(score[i] - largest);
+			row_sum[r] += score[i];
+		}
+	}
+}
+
+/* o += P V over the keys of the pass. */
+void accumulate_output(Tile tile, uint key, uint end)
+{
+	Weights v = Weights(tile.v);
+	for (uint l = 0; l < config_subgroup; l++)
+		[[unroll]] for (uint c = 0; c < config_columns; c++) {
+			uint base = min(key + c * config_subgroup + l, end - 1) * config_head_dim;
+			float value[blocks];
+			[[unroll]] for (uint b = 0; b < blocks; b++)
+				value[b] = float(v.at[base + min(b * config_subgroup + lane(), config_head_dim - 1)]);
+			[[unroll]] for (uint r = 0; r < config_rows; r++) {
+				float p = subgroupBroadcast(score[r * config_columns + c], l);
+				[[unroll]] for (uint b = 0; b < blocks; b++)
+					o[r * blocks + b] += p * value[b];
+			}
+		}
+}
+
+void store_outputs(Tile tile)
+{
+	[[unroll]] for (uint r = 0; r < config_rows; r++) {
+		float inverse = 1.0 / lanes_sum(row_sum[r]);
+		uint base = row_o(tile, r);
+		[[unroll]] for (uint b = 0; b < blocks; b++) {
+			uint channel = b * config_subgroup + lane();
+			if (row_exists(tile, r) && channel < config_head_dim)
+				push.o.at[base + channel] = o[r * blocks + b] * inverse;
+		}
+	}
+}
+
+void main()
+{
+	Tile tile;
+	if (!tile_of_workgroup(tile))
+		return;
+	load_queries(tile);
+	uint end = row_keys(tile, config_rows - 1);
+	uint seen_by_all = row_keys(tile, 0);
+	for (uint key = 0; key < end; key += pass_keys) {
+		compute_scores(tile, key, end);
+		update_softmax(tile, key, key + pass_keys > seen_by_all);
+		accumulate_output(tile, key, end);
+	}
+	store_outputs(tile);
+}

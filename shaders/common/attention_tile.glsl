@@ -1,0 +1,78 @@
+/*
+ * Which part of the attention a workgroup does, and where its rows lie. A tile's rows are (token, slot) pairs of one KV head,
+ * token-major, so the slots that share K and V share every load. Rows past the last are that row again: loads stay inside, and
+ * nothing is stored for them.
+ */
+#ifndef GQE_COMMON_ATTENTION_TILE_GLSL
+#define GQE_COMMON_ATTENTION_TILE_GLSL
+
+GQE_DECLARE_PUSH(GQE_PUSH_ATTENTION)
+
+/* A score that no key reaches; finite, so that the difference of two of them is 0 and not NaN. */
+const float no_score = -1e30;
+
+struct Tile {
+	uint batch;
+	uint head;      /* KV head */
+	uint slots;     /* slots the head serves */
+	uint first_row;
+	uint row_count; /* rows of the head, all tiles together */
+	uvec2 k, v;     /* addresses of the head's caches, [capacity, head_dim] */
+};
+
+/* False: the workgroup has nothing to do. Tiles with the last tokens see the most keys and come first, over all heads. */
+bool tile_of_workgroup(out Tile tile)
+{
+	uint heads = push.batch * push.kv_heads;
+	uint number = linear_workgroup();
+	tile.batch = number % heads / push.kv_heads;
+	tile.head = number % push.kv_heads;
+	bool serves_shared = push.shared_head == tile.head;
+	tile.slots = (tile.head < push.groups ? push.slots_per_group : 0) + (serves_shared ? 1 : 0);
+	tile.row_count = push.tokens * tile.slots;
+	uint tiles = (tile.row_count + config_rows - 1) / config_rows;
+	uint from_last = number / heads;
+	tile.first_row = (tiles - 1 - from_last) * config_rows;
+	uint cache_row = (tile.batch * push.kv_heads + tile.head) * push.capacity;
+	tile.k = address(uvec2(push.k_cache), cache_row, config_head_dim * WEIGHT_BYTES);
+	tile.v = address(uvec2(push.v_cache), cache_row, config_head_dim * WEIGHT_BYTES);
+	return from_last < tiles;
+}
+
+uint row_clamped(Tile tile, uint row)
+{
+	return min(tile.first_row + row, tile.row_count - 1);
+}
+
+/* Keys that a row of the tile sees: 0...row_keys-1. */
+uint row_keys(Tile tile, uint row)
+{
+	return push.position + row_clamped(tile, row) / tile.slots + 1;
+}
+
+/* Index in q of a row's first channel. */
+uint row_q(Tile tile, uint row)
+{
+	uint token = row_clamped(tile, row) / tile.slots;
+	uint j = row_clamped(tile, row) % tile.slots;
+	bool is_routed = tile.head < push.groups && j < push.slots_per_group;
+	uint slot = is_routed ? tile.head * push.slots_per_group + j : push.q_shared;
+	return ((tile.batch * push.tokens + token) * push.q_slots + slot) * config_head_dim;
+}
+
+/* Index in o of a row's first channel. */
+uint row_o(Tile tile, uint row)
+{
+	uint token = row_clamped(tile, row) / tile.slots;
+	uint j = row_clamped(tile, row) % tile.slots;
+	bool is_routed = tile.head < push.groups && j < push.slots_per_group;
+	uint slot = is_routed ? tile.head * push.slots_per_group + j : push.o_shared;
+	return ((tile.batch * push.tokens + token) * push.o_slots + slot) * config_head_dim;
+}
+
+bool row_exists(Tile tile, uint row)
+{
+	return tile.first_row + row < tile.row_count;
+}
+
+#endif

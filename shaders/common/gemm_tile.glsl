@@ -1,0 +1,35 @@
+/*
+ * One tile of a product c = a w^T, for gemm and gemm_gathered alike. The kernel that includes this has push.a, w, depth, a_stride
+ * and w_stride, and says what the tile's rows and columns are:
+ *
+ *   uint tile_a_row(uint row)      the row of `a` behind row `row` of the tile; for one past its end any valid row
+ *   uint tile_w_row(uint column)   the same for `w` and a column
+ *   void tile_store(uint row, uint column, float value)   keeps the element, or drops it when it is past the end
+ *
+ * Then gemm_tile() computes and stores config_rows x gemm_columns elements.
+ *
+ * Sums run over GEMM_BLOCK products at a time and are added up in a second step: the rounding error of a plain sum grows with the
+ * root of its length and would reach 1e-6 at a depth of 8192. The order does not depend on the tile, so a row comes out the same
+ * whatever tile it is in.
+ */
+#ifndef GQE_COMMON_GEMM_TILE_GLSL
+#define GQE_COMMON_GEMM_TILE_GLSL
+
+#define GEMM_BLOCK 256
+
+uint tile_a_row(uint row);
+uint tile_w_row(uint column);
+void tile_store(uint row, uint column, float value);
+
+uvec2 w_row_address(uint column)
+{
+	return address(uvec2(push.w), tile_w_row(column), push.w_stride * WEIGHT_BYTES);
+}
+
+#ifdef GQE_SUBGROUP
+#include "common/gemm_subgroup.glsl"
+#else
+#include "common/gemm_scalar.glsl"
+#endif
+
+#endif

@@ -1,0 +1,17 @@
+#version 460
+#extension GL_GOOGLE_include_directive : require
+
+/* One element an invocation: x[row] = table[tokens[row]]. */
+#include "common/kernel.glsl"
+
+GQE_DECLARE_PUSH(GQE_PUSH_EMBED)
+
+void main()
+{
+	uint i = linear_invocation();
+	if (i >= push.rows * push.width)
+		return;
+	uint token = uint(push.tokens.at[i / push.width]);
+	Weights row = Weights(address(uvec2(push.table), token, push.table_stride * WEIGHT_BYTES));
+	push.x.at[i] = float(row.at[i % push.width]);
+}

@@ -1,0 +1,27 @@
+#version 460
+#extension GL_GOOGLE_include_directive : require
+
+/* Fills the expert lists: one (block, expert) an invocation, which writes its own part, tokens ascending. */
+#include "common/kernel.glsl"
+
+GQE_DECLARE_PUSH(GQE_PUSH_EXPERT_SCATTER)
+
+void main()
+{
+	uint experts_total = push.groups * push.experts_per_group;
+	uint blocks = (push.rows + GQE_LIST_BLOCK - 1) / GQE_LIST_BLOCK;
+	uint i = linear_invocation();
+	if (i >= blocks * experts_total)
+		return;
+	uint first = i / experts_total * GQE_LIST_BLOCK;
+	uint end = min(first + GQE_LIST_BLOCK, push.rows);
+	uint group = i % experts_total / push.experts_per_group;
+	int expert = int(i % push.experts_per_group);
+	uint position = uint(push.positions.at[i]);
+	for (uint row = first; row < end; row++)
+		for (uint j = 0; j < push.top_k; j++) {
+			uint slot = group * push.top_k + j;
+			if (push.experts.at[row * push.groups * push.top_k + slot] == expert)
+				push.entries.at[position++] = int(row * push.q_slots + slot);
+		}
+}

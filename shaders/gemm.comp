@@ -1,0 +1,45 @@
+#version 460
+#extension GL_GOOGLE_include_directive : require
+
+/* A product with a weight matrix, one tile a workgroup; neighbouring workgroups share the rows of w. */
+#include "common/kernel.glsl"
+
+GQE_DECLARE_PUSH(GQE_PUSH_GEMM)
+
+#include "common/gemm_tile.glsl"
+
+uint first_row, first_column;
+
+uint tile_a_row(uint row)
+{
+	return min(first_row + row, push.rows - 1);
+}
+
+uint tile_w_row(uint column)
+{
+	return min(first_column + column, push.cols - 1);
+}
+
+void tile_store(uint row, uint column, float value)
+{
+	row += first_row;
+	column += first_column;
+	if (row >= push.rows || column >= push.cols)
+		return;
+	if (push.has_bias != 0)
+		value += push.bias.at[column];
+	uint at = row * push.c_stride + column;
+	if (push.has_residual != 0)
+		value += push.residual.at[at];
+	push.c.at[at] = value;
+}
+
+void main()
+{
+	uint row_tiles = (push.rows + config_rows - 1) / config_rows;
+	uint number = linear_workgroup();
+	first_row = number % row_tiles * config_rows;
+	first_column = number / row_tiles * gemm_columns;
+	if (first_column < push.cols)
+		gemm_tile();
+}

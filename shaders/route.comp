@@ -1,0 +1,80 @@
+#version 460
+#extension GL_GOOGLE_include_directive : require
+
+/*
+ * The router's softmax and top-k, one token an invocation. Selection compares logits, not probabilities, so that rounding of exp
+ * cannot change it; it starts from the lowest expert not yet taken, so ties go to the lower index and NaN never leaves the group.
+ */
+#include "common/kernel.glsl"
+#include "common/math.glsl"
+
+GQE_DECLARE_PUSH(GQE_PUSH_ROUTE)
+
+bool is_taken(uvec2 taken, uint expert)
+{
+	return (taken[expert / 32] >> (expert % 32) & 1u) != 0u;
+}
+
+uint best_of_rest(uint base, uvec2 taken)
+{
+	uint best = GQE_NONE;
+	float best_logit = 0.0;
+	for (uint m = 0; m < push.experts_per_group; m++) {
+		if (is_taken(taken, m))
+			continue;
+		float logit = push.logits.at[base + m];
+		if (best == GQE_NONE || logit > best_logit) {
+			best = m;
+			best_logit = logit;
+		}
+	}
+	return best;
+}
+
+/* Softmax of one group into `probability`. */
+void group_softmax(uint base, uint top)
+{
+	float largest = push.logits.at[base + top];
+	float sum = 0.0;
+	for (uint m = 0; m < push.experts_per_group; m++)
+		sum += exp_nonpositive(push.logits.at[base + m] - largest);
+	for (uint m = 0; m < push.experts_per_group; m++)
+		push.probability.at[base + m] = exp_nonpositive(push.logits.at[base + m] - largest) / sum;
+}
+
+void select(uint base, uint output_index, uint expert)
+{
+	push.experts.at[output_index] = int(expert);
+	push.selected.at[output_index] = push.probability.at[base + expert];
+}
+
+void main()
+{
+	uint row = linear_invocation();
+	if (row >= push.rows)
+		return;
+	uint slots = push.groups * push.top_k;
+	float sum = 0.0;
+	for (uint g = 0; g < push.groups; g++) {
+		uint base = (row * push.groups + g) * push.experts_per_group;
+		uint first = row * slots + g * push.top_k;
+		uvec2 taken = uvec2(0);
+		for (uint j = 0; j < push.top_k; j++) {
+			uint expert = best_of_rest(base, taken);
+			taken[expert / 32] |= 1u << (expert % 32);
+			if (j == 0)
+				group_softmax(base, expert);
+			if (push.slot_order == 0)
+				select(base, first + j, expert);
+			sum += push.probability.at[base + expert];
+		}
+		if (push.slot_order != 0) {
+			uint j = 0;
+			for (uint m = 0; m < push.experts_per_group; m++)
+				if (is_taken(taken, m))
+					select(base, first + j++, m);
+		}
+	}
+	for (uint i = row * slots; i < (row + 1) * slots; i++)
+		push.gate.at[i] = push.selected.at[i] / sum;
+}
