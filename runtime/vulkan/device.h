@@ -6,6 +6,7 @@
 #define GQE_VULKAN_DEVICE_H
 
 #define VK_NO_PROTOTYPES
+#include <stdatomic.h>
 #include <vulkan/vulkan.h>
 
 #include "common/common.h"
@@ -14,7 +15,8 @@
 /* Property bits that the quirk function derives from vendor, driver and version; nobody else looks at those. */
 enum gqe_quirk {
 	GQE_QUIRK_NO_PIPELINE_CACHE = 1u << 0, /* broken_pipeline_cache */
-	GQE_QUIRK_SLOW_SUBGROUP = 1u << 1      /* slow_subgroup: broadcasts cost more than shared memory */
+	GQE_QUIRK_SLOW_SUBGROUP = 1u << 1,     /* slow_subgroup: broadcasts cost more than shared memory */
+	GQE_QUIRK_BROKEN_SUBGROUP = 1u << 2    /* broken_subgroup: half of a subgroup's invocations never run */
 };
 
 /* What a device can do, as the kernels care about it. Filled once by gqe_capabilities_read. */
@@ -45,11 +47,12 @@ struct gqe_vulkan {
 	void *loader; /* the opened library */
 	VkInstance instance;
 	VkDebugUtilsMessengerEXT messenger;
-	uint32_t validation_errors; /* counted by the messenger */
+	_Atomic uint32_t validation_errors; /* counted by the messenger, on any thread */
 	VkPhysicalDevice physical;
 	VkDevice device;
 	VkQueue queue;
 	uint32_t queue_family;
+	uint8_t pipeline_cache_uuid[VK_UUID_SIZE];
 	VkPhysicalDeviceMemoryProperties memory_properties;
 	struct gqe_capabilities capabilities;
 	gqe_device_info info;
@@ -57,6 +60,7 @@ struct gqe_vulkan {
 	struct gqe_log log;
 	struct gqe_address_map *addresses; /* memory.h: every live device buffer by address */
 	struct gqe_pipelines *pipelines;   /* pipeline.h: created lazily, cached on disk */
+	struct gqe_staging *staging;       /* memory.h: made by the first upload, download or fill */
 };
 
 struct gqe_vulkan_params {

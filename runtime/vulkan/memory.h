@@ -34,7 +34,15 @@ void gqe_arena_destroy(struct gqe_arena **arena);
  * commit; NULL when only planning. 256-byte aligned; with guard bands switched on (self-test), gaps lie between buffers.
  */
 void gqe_arena_reserve(struct gqe_arena *arena, struct gqe_buffer *buffer, uint64_t bytes);
-/* Bytes that commit will allocate for what is reserved so far. */
+/*
+ * Self-test: from now on at least `bytes` (rounded up to 256) that belong to no buffer lie before and after every reserved one.
+ * To be called before the first reservation.
+ */
+void gqe_arena_set_guard(struct gqe_arena *arena, uint64_t bytes);
+/*
+ * Bytes that commit will allocate for what is reserved so far; the same with and without a device. (Commit accounts for what the
+ * driver takes: a driver that pads whole buffers may take a little more.) UINT64_MAX: the plan itself is impossible.
+ */
 uint64_t gqe_arena_planned(const struct gqe_arena *arena);
 /*
  * Allocates, binds, maps, and fills in every reserved buffer; splits into VkBuffers of at most max_allocation_bytes (one reserved
@@ -43,10 +51,18 @@ uint64_t gqe_arena_planned(const struct gqe_arena *arena);
  */
 gqe_status gqe_arena_commit(struct gqe_arena *arena, gqe_error *error);
 
+/*
+ * Self-test, after commit: number `index` of the blocks that hold the reserved buffers, guard bands and padding included, as one
+ * buffer; false when there are fewer. A reserved buffer lies at [buffer.offset - block.offset, + size) of the block with its
+ * handle.
+ */
+bool gqe_arena_block(const struct gqe_arena *arena, uint32_t index, struct gqe_buffer *block);
+
 /* The live buffer that contains `address`, or false. */
 bool gqe_address_find(const struct gqe_vulkan *vulkan, uint64_t address, struct gqe_buffer *buffer);
 
-/* Blocking copies between host memory and a device buffer through a staging buffer of bounded size (for loading and tests). */
+/* Blocking copies between host memory and a device buffer through a staging buffer of bounded size (for loading and tests).
+ * Nothing that uses the buffer may be in flight, which gqe_steps_run guarantees. */
 gqe_status gqe_buffer_upload(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, const void *data,
 			     uint64_t bytes, gqe_error *error);
 gqe_status gqe_buffer_download(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, void *data,
@@ -54,5 +70,9 @@ gqe_status gqe_buffer_download(struct gqe_vulkan *vulkan, const struct gqe_buffe
 /* Blocking fill with a 32-bit word; offset and bytes multiples of 4. */
 gqe_status gqe_buffer_fill(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, uint64_t bytes,
 			   uint32_t word, gqe_error *error);
+
+/* Device memory that the first upload, download or fill of a context takes, and keeps: part of every estimate. */
+uint64_t gqe_staging_bytes(void);
+void gqe_staging_destroy(struct gqe_vulkan *vulkan);
 
 #endif

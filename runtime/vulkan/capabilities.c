@@ -1,0 +1,265 @@
+/* What a physical device is and can do. The only place that asks Vulkan for properties and features. */
+#include "vulkan/instance.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NEEDED_API VK_API_VERSION_1_2
+#define NEEDED_PUSH_BYTES 128
+
+/* Subgroup operations that the kernels of the subgroup path use. */
+#define NEEDED_SUBGROUP_OPERATIONS                                                                          \
+	(VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_BALLOT_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT | \
+	 VK_SUBGROUP_FEATURE_ARITHMETIC_BIT)
+
+/* The optional parts of Vulkan that are looked at: core in 1.3, an extension before. */
+struct optional_parts {
+	bool subgroup_size_control;
+	bool maintenance4;
+	bool portability_subset;
+};
+
+/* All the property and feature structs that are read, chained. */
+struct device_answers {
+	VkPhysicalDeviceProperties2 properties;
+	VkPhysicalDeviceVulkan11Properties properties11;
+	VkPhysicalDeviceVulkan12Properties properties12;
+	VkPhysicalDeviceSubgroupSizeControlProperties size_properties;
+	VkPhysicalDeviceMaintenance4Properties maintenance4;
+	VkPhysicalDeviceFeatures2 features;
+	VkPhysicalDeviceVulkan11Features features11;
+	VkPhysicalDeviceVulkan12Features features12;
+	VkPhysicalDeviceSubgroupSizeControlFeatures size_features;
+};
+
+static void reject(struct gqe_physical_device *device, const char *reason)
+{
+	device->info.usable = false;
+	snprintf(device->info.rejected, sizeof(device->info.rejected), "%s", reason);
+}
+
+static gqe_device_type device_type(VkPhysicalDeviceType type)
+{
+	switch (type) {
+	case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+		return GQE_DEVICE_DISCRETE;
+	case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+		return GQE_DEVICE_INTEGRATED;
+	case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+		return GQE_DEVICE_VIRTUAL;
+	case VK_PHYSICAL_DEVICE_TYPE_CPU:
+		return GQE_DEVICE_CPU;
+	default:
+		return GQE_DEVICE_OTHER;
+	}
+}
+
+/* What every Vulkan version answers; enough to show a device that is rejected. */
+static void read_basics(const struct gqe_vulkan *vulkan, struct gqe_physical_device *device)
+{
+	gqe_device_info *info = &device->info;
+	VkPhysicalDeviceProperties properties;
+	vulkan->fn.vkGetPhysicalDeviceProperties(device->handle, &properties);
+	snprintf(info->name, sizeof(info->name), "%s", properties.deviceName);
+	info->type = device_type(properties.deviceType);
+	info->vendor_id = properties.vendorID;
+	info->device_id = properties.deviceID;
+	info->api_version = properties.apiVersion;
+	info->driver_version = properties.driverVersion;
+	info->max_storage_buffer_bytes = properties.limits.maxStorageBufferRange;
+	info->shared_memory_bytes = properties.limits.maxComputeSharedMemorySize;
+	info->max_workgroup_invocations = properties.limits.maxComputeWorkGroupInvocations;
+	memcpy(device->pipeline_cache_uuid, properties.pipelineCacheUUID, VK_UUID_SIZE);
+
+	struct gqe_capabilities *capabilities = &device->capabilities;
+	capabilities->is_cpu = info->type == GQE_DEVICE_CPU;
+	capabilities->max_push_bytes = properties.limits.maxPushConstantsSize;
+	capabilities->shared_memory_bytes = properties.limits.maxComputeSharedMemorySize;
+	capabilities->max_workgroup_invocations =
+		gqe_min_u32(properties.limits.maxComputeWorkGroupInvocations, properties.limits.maxComputeWorkGroupSize[0]);
+	capabilities->max_workgroup_count_x = properties.limits.maxComputeWorkGroupCount[0];
+	capabilities->max_workgroup_count_y = properties.limits.maxComputeWorkGroupCount[1];
+
+	vulkan->fn.vkGetPhysicalDeviceMemoryProperties(device->handle, &device->memory);
+	for (uint32_t i = 0; i < device->memory.memoryHeapCount; i++) {
+		const VkMemoryHeap *heap = &device->memory.memoryHeaps[i];
+		if ((heap->flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) && heap->size > info->heap_bytes) {
+			info->heap_bytes = heap->size;
+		}
+	}
+}
+
+/* The first compute family without graphics, so that long dispatches do not hold up a desktop; else the first with compute. */
+static bool read_queues(const struct gqe_vulkan *vulkan, struct gqe_physical_device *device)
+{
+	uint32_t count = 0;
+	vulkan->fn.vkGetPhysicalDeviceQueueFamilyProperties(device->handle, &count, NULL);
+	VkQueueFamilyProperties *families = count ? calloc(count, sizeof(*families)) : NULL;
+	if (!families) {
+		return false;
+	}
+	vulkan->fn.vkGetPhysicalDeviceQueueFamilyProperties(device->handle, &count, families);
+	bool found = false, found_without_graphics = false;
+	for (uint32_t i = 0; i < count && !found_without_graphics; i++) {
+		bool graphics = families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT;
+		if (!(families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) || families[i].queueCount == 0 || (found && graphics)) {
+			continue;
+		}
+		found = true;
+		found_without_graphics = !graphics;
+		device->queue_family = i;
+		device->capabilities.timestamps = families[i].timestampValidBits > 0;
+	}
+	free(families);
+	device->info.has_timestamps = device->capabilities.timestamps;
+	return found;
+}
+
+static VkResult read_extensions(const struct gqe_vulkan *vulkan, const struct gqe_physical_device *device,
+				struct optional_parts *parts)
+{
+	uint32_t count = 0;
+	VkResult result = vulkan->fn.vkEnumerateDeviceExtensionProperties(device->handle, NULL, &count, NULL);
+	if (result != VK_SUCCESS) {
+		return result;
+	}
+	VkExtensionProperties *extensions = calloc(count ? count : 1, sizeof(*extensions));
+	if (!extensions) {
+		return VK_ERROR_OUT_OF_HOST_MEMORY;
+	}
+	result = vulkan->fn.vkEnumerateDeviceExtensionProperties(device->handle, NULL, &count, extensions);
+	if (result == VK_SUCCESS || result == VK_INCOMPLETE) {
+		result = VK_SUCCESS;
+		parts->subgroup_size_control = gqe_extension_listed(extensions, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+		parts->maintenance4 = gqe_extension_listed(extensions, count, VK_KHR_MAINTENANCE_4_EXTENSION_NAME);
+		/* VK_KHR_portability_subset is a beta extension, whose name the headers give only on request. */
+		parts->portability_subset = gqe_extension_listed(extensions, count, "VK_KHR_portability_subset");
+	}
+	free(extensions);
+	return result;
+}
+
+/* Asks for everything that the device may be asked for: an unknown struct in the chain would be an error. */
+static void ask(const struct gqe_vulkan *vulkan, VkPhysicalDevice handle, const struct optional_parts *parts,
+		struct device_answers *answers)
+{
+	*answers = (struct device_answers){
+		.properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2},
+		.properties11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES},
+		.properties12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES},
+		.size_properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES},
+		.maintenance4 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES},
+		.features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2},
+		.features11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES},
+		.features12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES},
+		.size_features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES},
+	};
+	answers->properties.pNext = &answers->properties11;
+	answers->properties11.pNext = &answers->properties12;
+	answers->features.pNext = &answers->features11;
+	answers->features11.pNext = &answers->features12;
+	void **properties_end = &answers->properties12.pNext;
+	if (parts->subgroup_size_control) {
+		*properties_end = &answers->size_properties;
+		properties_end = &answers->size_properties.pNext;
+		answers->features12.pNext = &answers->size_features;
+	}
+	if (parts->maintenance4) {
+		*properties_end = &answers->maintenance4;
+	}
+	vulkan->fn.vkGetPhysicalDeviceProperties2(handle, &answers->properties);
+	vulkan->fn.vkGetPhysicalDeviceFeatures2(handle, &answers->features);
+}
+
+static void read_subgroups(const struct device_answers *answers, const struct optional_parts *parts,
+			   struct gqe_capabilities *capabilities)
+{
+	const VkPhysicalDeviceVulkan11Properties *subgroup = &answers->properties11;
+	capabilities->subgroup_size = subgroup->subgroupSize;
+	capabilities->subgroup_size_min = capabilities->subgroup_size_max = subgroup->subgroupSize;
+	if (parts->subgroup_size_control) {
+		capabilities->subgroup_size_min = answers->size_properties.minSubgroupSize;
+		capabilities->subgroup_size_max = answers->size_properties.maxSubgroupSize;
+		capabilities->subgroup_size_control =
+			answers->size_features.subgroupSizeControl &&
+			(answers->size_properties.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT);
+		capabilities->full_subgroups = answers->size_features.computeFullSubgroups;
+	}
+	bool known_size = (capabilities->subgroup_size_control && capabilities->full_subgroups) ||
+			  capabilities->subgroup_size_min == capabilities->subgroup_size_max;
+	capabilities->subgroup_broadcast =
+		(subgroup->subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
+		(subgroup->subgroupSupportedOperations & NEEDED_SUBGROUP_OPERATIONS) == NEEDED_SUBGROUP_OPERATIONS &&
+		answers->features12.subgroupBroadcastDynamicId && known_size && !(capabilities->quirks & GQE_QUIRK_BROKEN_SUBGROUP);
+}
+
+/* Turns the answers of a device that passed the version check into capabilities and info. */
+static void interpret(const struct device_answers *answers, const struct optional_parts *parts, struct gqe_physical_device *device)
+{
+	gqe_device_info *info = &device->info;
+	struct gqe_capabilities *capabilities = &device->capabilities;
+
+	memcpy(info->uuid, answers->properties11.deviceUUID, sizeof(info->uuid));
+	snprintf(info->driver_name, sizeof(info->driver_name), "%s", answers->properties12.driverName);
+	snprintf(info->driver_info, sizeof(info->driver_info), "%s", answers->properties12.driverInfo);
+	capabilities->quirks = gqe_quirks(info->vendor_id, answers->properties12.driverID, info->driver_version, info->api_version);
+	info->quirks = capabilities->quirks;
+
+	capabilities->max_allocation_bytes = answers->properties11.maxMemoryAllocationSize;
+	if (parts->maintenance4 && answers->maintenance4.maxBufferSize < capabilities->max_allocation_bytes) {
+		capabilities->max_allocation_bytes = answers->maintenance4.maxBufferSize;
+	}
+	info->max_allocation_bytes = capabilities->max_allocation_bytes;
+
+	capabilities->storage16 = answers->features11.storageBuffer16BitAccess;
+	capabilities->float16 = answers->features12.shaderFloat16;
+	info->has_16bit_storage = capabilities->storage16;
+	info->has_float16 = capabilities->float16;
+
+	read_subgroups(answers, parts, capabilities);
+	info->subgroup_size = capabilities->subgroup_size;
+	info->subgroup_size_min = capabilities->subgroup_size_min;
+	info->subgroup_size_max = capabilities->subgroup_size_max;
+}
+
+void gqe_capabilities_read(const struct gqe_vulkan *vulkan, struct gqe_physical_device *device)
+{
+	char reason[sizeof(device->info.rejected)];
+	read_basics(vulkan, device);
+	if (device->info.api_version < NEEDED_API) {
+		snprintf(reason, sizeof(reason), "the driver has Vulkan %u.%u, 1.2 is needed",
+			 VK_API_VERSION_MAJOR(device->info.api_version), VK_API_VERSION_MINOR(device->info.api_version));
+		reject(device, reason);
+		return;
+	}
+	struct optional_parts parts = {0};
+	VkResult result = read_extensions(vulkan, device, &parts);
+	if (result != VK_SUCCESS) {
+		char number[32];
+		snprintf(reason, sizeof(reason), "vkEnumerateDeviceExtensionProperties failed with %s",
+			 gqe_result_name(result, number));
+		reject(device, reason);
+		return;
+	}
+	bool core13 = device->info.api_version >= VK_API_VERSION_1_3;
+	device->enable_subgroup_size_control = parts.subgroup_size_control && !core13;
+	device->enable_portability_subset = parts.portability_subset;
+	parts.subgroup_size_control |= core13;
+	parts.maintenance4 |= core13;
+
+	struct device_answers answers;
+	ask(vulkan, device->handle, &parts, &answers);
+	interpret(&answers, &parts, device);
+
+	device->info.usable = true;
+	if (!answers.features12.bufferDeviceAddress) {
+		reject(device, "the driver lacks the feature bufferDeviceAddress");
+	} else if (!read_queues(vulkan, device)) {
+		reject(device, "the device has no compute queue");
+	} else if (device->capabilities.max_push_bytes < NEEDED_PUSH_BYTES) {
+		reject(device, "the driver's push constants are smaller than 128 bytes");
+	} else if (device->info.heap_bytes == 0) {
+		reject(device, "the device has no device-local memory");
+	}
+}

@@ -1,0 +1,108 @@
+#include "vulkan/commands.h"
+
+#include <string.h>
+
+/* What kernels, copies and fills do to memory. */
+#define WORK_STAGES (VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT)
+#define WORK_WRITES (VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT)
+#define WORK_READS (VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_INDIRECT_COMMAND_READ_BIT)
+
+gqe_status gqe_commands_create(struct gqe_vulkan *vulkan, struct gqe_commands *commands, gqe_error *error)
+{
+	gqe_status status = GQE_OK;
+	*commands = (struct gqe_commands){.vulkan = vulkan};
+	VkCommandPoolCreateInfo pool = {
+		.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+		.flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT,
+		.queueFamilyIndex = vulkan->queue_family,
+	};
+	VK(vulkan, error, vkCreateCommandPool, vulkan->device, &pool, NULL, &commands->pool);
+	VkCommandBufferAllocateInfo buffer = {
+		.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+		.commandPool = commands->pool,
+		.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+		.commandBufferCount = 1,
+	};
+	VK(vulkan, error, vkAllocateCommandBuffers, vulkan->device, &buffer, &commands->buffer);
+	VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+	VK(vulkan, error, vkCreateFence, vulkan->device, &fence, NULL, &commands->fence);
+	return GQE_OK;
+fail:
+	gqe_commands_destroy(commands);
+	return status;
+}
+
+void gqe_commands_destroy(struct gqe_commands *commands)
+{
+	struct gqe_vulkan *vulkan = commands->vulkan;
+	if (!vulkan) {
+		return;
+	}
+	if (commands->fence) {
+		vulkan->fn.vkDestroyFence(vulkan->device, commands->fence, NULL);
+	}
+	if (commands->pool) {
+		vulkan->fn.vkDestroyCommandPool(vulkan->device, commands->pool, NULL);
+	}
+	memset(commands, 0, sizeof(*commands));
+}
+
+static void memory_barrier(const struct gqe_commands *commands, VkPipelineStageFlags to_stages, VkAccessFlags to_access)
+{
+	VkMemoryBarrier barrier = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+		.srcAccessMask = WORK_WRITES,
+		.dstAccessMask = to_access,
+	};
+	commands->vulkan->fn.vkCmdPipelineBarrier(commands->buffer, WORK_STAGES, to_stages, 0, 1, &barrier, 0, NULL, 0, NULL);
+}
+
+void gqe_barrier_after_write_before_use(const struct gqe_commands *commands)
+{
+	memory_barrier(commands, WORK_STAGES | VK_PIPELINE_STAGE_DRAW_INDIRECT_BIT, WORK_READS | WORK_WRITES);
+}
+
+static void barrier_after_write_before_host_read(const struct gqe_commands *commands)
+{
+	memory_barrier(commands, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+}
+
+gqe_status gqe_commands_begin(struct gqe_commands *commands, gqe_error *error)
+{
+	gqe_status status = GQE_OK;
+	struct gqe_vulkan *vulkan = commands->vulkan;
+	VkCommandBufferBeginInfo info = {
+		.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+		.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
+	};
+	VK(vulkan, error, vkResetCommandPool, vulkan->device, commands->pool, 0);
+	VK(vulkan, error, vkBeginCommandBuffer, commands->buffer, &info);
+	/* A fence makes an earlier submit's writes available, but not visible to later submits. */
+	gqe_barrier_after_write_before_use(commands);
+fail:
+	return status;
+}
+
+gqe_status gqe_commands_finish(struct gqe_commands *commands, gqe_error *error)
+{
+	gqe_status status = GQE_OK;
+	struct gqe_vulkan *vulkan = commands->vulkan;
+	bool submitted = false;
+	VkSubmitInfo submit = {
+		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+		.commandBufferCount = 1,
+		.pCommandBuffers = &commands->buffer,
+	};
+	barrier_after_write_before_host_read(commands);
+	VK(vulkan, error, vkEndCommandBuffer, commands->buffer);
+	VK(vulkan, error, vkResetFences, vulkan->device, 1, &commands->fence);
+	submitted = true; /* a submit that fails may still have started */
+	VK(vulkan, error, vkQueueSubmit, vulkan->queue, 1, &submit, commands->fence);
+	VK(vulkan, error, vkWaitForFences, vulkan->device, 1, &commands->fence, VK_TRUE, UINT64_MAX);
+	return GQE_OK;
+fail:
+	if (submitted) {
+		vulkan->fn.vkDeviceWaitIdle(vulkan->device);
+	}
+	return status;
+}

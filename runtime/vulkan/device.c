@@ -1,0 +1,152 @@
+#include "vulkan/device.h"
+#include "vulkan/address_map.h"
+#include "vulkan/instance.h"
+#include "vulkan/memory.h"
+#include "vulkan/pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Opens the logical device with exactly the features that the kernels use. */
+static gqe_status open_device(struct gqe_vulkan *vulkan, const struct gqe_physical_device *physical, gqe_error *error)
+{
+	gqe_status status = GQE_OK;
+	const struct gqe_capabilities *capabilities = &physical->capabilities;
+	VkPhysicalDeviceSubgroupSizeControlFeatures size_features = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+		.subgroupSizeControl = capabilities->subgroup_size_control,
+		.computeFullSubgroups = capabilities->full_subgroups,
+	};
+	VkPhysicalDeviceVulkan12Features features12 = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+		.bufferDeviceAddress = VK_TRUE,
+		.shaderFloat16 = capabilities->float16,
+		.subgroupBroadcastDynamicId = capabilities->subgroup_broadcast,
+	};
+	if (capabilities->subgroup_size_control || capabilities->full_subgroups) {
+		features12.pNext = &size_features;
+	}
+	VkPhysicalDeviceVulkan11Features features11 = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,
+		.pNext = &features12,
+		.storageBuffer16BitAccess = capabilities->storage16,
+	};
+
+	const char *extensions[2];
+	uint32_t extension_count = 0;
+	if (physical->enable_subgroup_size_control) {
+		extensions[extension_count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+	}
+	if (physical->enable_portability_subset) {
+		extensions[extension_count++] = "VK_KHR_portability_subset";
+	}
+	float priority = 1.0f;
+	VkDeviceQueueCreateInfo queue = {
+		.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+		.queueFamilyIndex = physical->queue_family,
+		.queueCount = 1,
+		.pQueuePriorities = &priority,
+	};
+	VkDeviceCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+		.pNext = &features11,
+		.queueCreateInfoCount = 1,
+		.pQueueCreateInfos = &queue,
+		.enabledExtensionCount = extension_count,
+		.ppEnabledExtensionNames = extensions,
+	};
+	VK(vulkan, error, vkCreateDevice, physical->handle, &info, NULL, &vulkan->device);
+	status = gqe_loader_device_functions(vulkan, error);
+	if (status != GQE_OK) {
+		goto fail;
+	}
+	vulkan->fn.vkGetDeviceQueue(vulkan->device, physical->queue_family, 0, &vulkan->queue);
+fail:
+	return status;
+}
+
+/* Chooses the physical device and takes over what is known of it. */
+static gqe_status choose_device(struct gqe_vulkan *vulkan, const char *selector, struct gqe_physical_device *chosen,
+				gqe_error *error)
+{
+	struct gqe_physical_device *devices = NULL;
+	gqe_device_info *infos = NULL;
+	uint32_t count = 0, index = 0;
+	gqe_status status = gqe_physical_devices_list(vulkan, &devices, &count, error);
+	if (status != GQE_OK) {
+		goto done;
+	}
+	infos = calloc((size_t)count + 1, sizeof(*infos));
+	if (!infos) {
+		status = gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory for a list of %u devices", count);
+		goto done;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		infos[i] = devices[i].info;
+	}
+	status = gqe_device_select(infos, count, selector, &index, error);
+	if (status == GQE_OK) {
+		*chosen = devices[index];
+		vulkan->physical = chosen->handle;
+		vulkan->queue_family = chosen->queue_family;
+		vulkan->memory_properties = chosen->memory;
+		memcpy(vulkan->pipeline_cache_uuid, chosen->pipeline_cache_uuid, VK_UUID_SIZE);
+		vulkan->capabilities = chosen->capabilities;
+		vulkan->info = chosen->info;
+	}
+done:
+	free(infos);
+	free(devices);
+	return status;
+}
+
+gqe_status gqe_vulkan_create(const struct gqe_vulkan_params *params, struct gqe_vulkan **vulkan_out, gqe_error *error)
+{
+	*vulkan_out = NULL;
+	struct gqe_vulkan *vulkan = calloc(1, sizeof(*vulkan));
+	if (!vulkan) {
+		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory for a context");
+	}
+	vulkan->log = params->log;
+
+	struct gqe_physical_device physical = {0};
+	gqe_status status = gqe_instance_open(vulkan, params->validation, error);
+	if (status == GQE_OK) {
+		status = choose_device(vulkan, params->device, &physical, error);
+	}
+	if (status == GQE_OK) {
+		status = open_device(vulkan, &physical, error);
+	}
+	if (status == GQE_OK) {
+		vulkan->memory.limit = params->memory_limit ? params->memory_limit : vulkan->info.heap_bytes / 10 * 9;
+		status = gqe_address_map_create(vulkan, error);
+	}
+	if (status == GQE_OK) {
+		status = gqe_pipelines_create(vulkan, params->cache_dir, error);
+	}
+	if (status != GQE_OK) {
+		gqe_vulkan_destroy(&vulkan);
+		return status;
+	}
+	gqe_log_write(&vulkan->log, GQE_LOG_INFO, "device %u: %s, driver %s %s", vulkan->info.index, vulkan->info.name,
+		      vulkan->info.driver_name, vulkan->info.driver_info);
+	*vulkan_out = vulkan;
+	return GQE_OK;
+}
+
+void gqe_vulkan_destroy(struct gqe_vulkan **vulkan_in)
+{
+	struct gqe_vulkan *vulkan = *vulkan_in;
+	if (!vulkan) {
+		return;
+	}
+	gqe_staging_destroy(vulkan);
+	gqe_pipelines_destroy(vulkan);
+	gqe_address_map_destroy(vulkan);
+	if (vulkan->device && vulkan->fn.vkDestroyDevice) {
+		vulkan->fn.vkDestroyDevice(vulkan->device, NULL);
+	}
+	gqe_instance_close(vulkan);
+	free(vulkan);
+	*vulkan_in = NULL;
+}

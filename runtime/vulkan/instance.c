@@ -1,0 +1,162 @@
+#include "vulkan/instance.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
+#define MAX_EXTENSIONS 4
+
+/* The version that gqe is written for: the highest one whose features are looked at. Devices of version 1.2 are used all the same.
+ */
+#define WRITTEN_FOR VK_API_VERSION_1_3
+
+static VkBool32 VKAPI_PTR on_validation_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
+						VkDebugUtilsMessageTypeFlagsEXT types,
+						const VkDebugUtilsMessengerCallbackDataEXT *data, void *user)
+{
+	struct gqe_vulkan *vulkan = user;
+	(void)types;
+	if (severity & VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT) {
+		atomic_fetch_add(&vulkan->validation_errors, 1);
+		gqe_log_write(&vulkan->log, GQE_LOG_ERROR, "validation: %s", data->pMessage);
+	} else {
+		gqe_log_write(&vulkan->log, GQE_LOG_WARNING, "validation: %s", data->pMessage);
+	}
+	return VK_FALSE;
+}
+
+bool gqe_extension_listed(const VkExtensionProperties *extensions, uint32_t count, const char *name)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (strcmp(extensions[i].extensionName, name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Whether the loader (layer NULL) or a layer has an instance extension; a failing query counts as no. */
+static bool instance_has_extension(const struct gqe_vulkan *vulkan, const char *layer, const char *name)
+{
+	uint32_t count = 0;
+	if (vulkan->fn.vkEnumerateInstanceExtensionProperties(layer, &count, NULL) != VK_SUCCESS || count == 0) {
+		return false;
+	}
+	VkExtensionProperties *extensions = calloc(count, sizeof(*extensions));
+	if (!extensions) {
+		return false;
+	}
+	VkResult result = vulkan->fn.vkEnumerateInstanceExtensionProperties(layer, &count, extensions);
+	bool found = (result == VK_SUCCESS || result == VK_INCOMPLETE) && gqe_extension_listed(extensions, count, name);
+	free(extensions);
+	return found;
+}
+
+static bool has_layer(const struct gqe_vulkan *vulkan, const char *name)
+{
+	uint32_t count = 0;
+	if (vulkan->fn.vkEnumerateInstanceLayerProperties(&count, NULL) != VK_SUCCESS || count == 0) {
+		return false;
+	}
+	VkLayerProperties *layers = calloc(count, sizeof(*layers));
+	if (!layers) {
+		return false;
+	}
+	VkResult result = vulkan->fn.vkEnumerateInstanceLayerProperties(&count, layers);
+	bool found = false;
+	for (uint32_t i = 0; (result == VK_SUCCESS || result == VK_INCOMPLETE) && i < count && !found; i++) {
+		found = strcmp(layers[i].layerName, name) == 0;
+	}
+	free(layers);
+	return found;
+}
+
+gqe_status gqe_instance_open(struct gqe_vulkan *vulkan, bool validation, gqe_error *error)
+{
+	gqe_status status = gqe_loader_open(vulkan, error);
+	if (status != GQE_OK) {
+		return status;
+	}
+
+	const char *extensions[MAX_EXTENSIONS];
+	const char *layer = VALIDATION_LAYER;
+	VkApplicationInfo application = {
+		.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+		.pEngineName = "gqe",
+		.engineVersion = GQE_VERSION,
+		.apiVersion = WRITTEN_FOR,
+	};
+	VkInstanceCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+		.pApplicationInfo = &application,
+		.ppEnabledExtensionNames = extensions,
+	};
+	/* Without this the loader hides drivers that are not fully conformant: MoltenVK. */
+	if (instance_has_extension(vulkan, NULL, VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME)) {
+		extensions[info.enabledExtensionCount++] = VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME;
+		info.flags |= VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
+	}
+
+	VkValidationFeatureEnableEXT synchronization = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
+	VkDebugUtilsMessengerCreateInfoEXT messenger = {
+		.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
+		.messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT,
+		.messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
+		.pfnUserCallback = on_validation_message,
+		.pUserData = vulkan,
+	};
+	VkValidationFeaturesEXT features = {
+		.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
+		.pNext = &messenger, /* also covers vkCreateInstance and vkDestroyInstance */
+		.enabledValidationFeatureCount = 1,
+		.pEnabledValidationFeatures = &synchronization,
+	};
+	if (validation) {
+		if (!has_layer(vulkan, VALIDATION_LAYER) ||
+		    !instance_has_extension(vulkan, VALIDATION_LAYER, VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME)) {
+			return gqe_fail(
+				error, GQE_ERROR_NO_DEVICE,
+				"validation was asked for, but the layer %s is not installed or too old; install it (Debian: "
+				"vulkan-validationlayers) or run without validation",
+				VALIDATION_LAYER);
+		}
+		extensions[info.enabledExtensionCount++] = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
+		extensions[info.enabledExtensionCount++] = VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME;
+		info.ppEnabledLayerNames = &layer;
+		info.enabledLayerCount = 1;
+		info.pNext = &features;
+	}
+
+	VkResult result = vulkan->fn.vkCreateInstance(&info, NULL, &vulkan->instance);
+	if (result == VK_ERROR_INCOMPATIBLE_DRIVER) {
+		vulkan->instance = VK_NULL_HANDLE; /* the loader's way to say that no driver is installed */
+		return GQE_OK;
+	}
+	if (result != VK_SUCCESS) {
+		vulkan->instance = VK_NULL_HANDLE;
+		return gqe_vulkan_fail(vulkan, result, "vkCreateInstance", error);
+	}
+	status = gqe_loader_instance_functions(vulkan, error);
+	if (status != GQE_OK) {
+		return status;
+	}
+	if (validation && vulkan->fn.vkCreateDebugUtilsMessengerEXT) {
+		VK(vulkan, error, vkCreateDebugUtilsMessengerEXT, vulkan->instance, &messenger, NULL, &vulkan->messenger);
+	}
+	return GQE_OK;
+fail:
+	return status;
+}
+
+void gqe_instance_close(struct gqe_vulkan *vulkan)
+{
+	if (vulkan->messenger) {
+		vulkan->fn.vkDestroyDebugUtilsMessengerEXT(vulkan->instance, vulkan->messenger, NULL);
+		vulkan->messenger = VK_NULL_HANDLE;
+	}
+	if (vulkan->instance && vulkan->fn.vkDestroyInstance) {
+		vulkan->fn.vkDestroyInstance(vulkan->instance, NULL);
+	}
+	vulkan->instance = VK_NULL_HANDLE;
+	gqe_loader_close(vulkan);
+}

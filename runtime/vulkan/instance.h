@@ -1,0 +1,50 @@
+/* Inside the Vulkan storey: the loader library, the instance, and what is known of each physical device before one is opened. */
+#ifndef GQE_VULKAN_INSTANCE_H
+#define GQE_VULKAN_INSTANCE_H
+
+#include "vulkan/device.h"
+
+/* Opens the Vulkan loader of the system and loads the global functions. GQE_ERROR_NO_DEVICE when there is none or it is 1.0. */
+gqe_status gqe_loader_open(struct gqe_vulkan *vulkan, gqe_error *error);
+gqe_status gqe_loader_instance_functions(struct gqe_vulkan *vulkan, gqe_error *error);
+gqe_status gqe_loader_device_functions(struct gqe_vulkan *vulkan, gqe_error *error);
+void gqe_loader_close(struct gqe_vulkan *vulkan);
+
+/*
+ * Opens loader and instance; with `validation` also the validation layer and a messenger that counts errors and logs. No driver
+ * on the machine is not an error: `vulkan->instance` stays VK_NULL_HANDLE then. On failure call gqe_instance_close.
+ */
+gqe_status gqe_instance_open(struct gqe_vulkan *vulkan, bool validation, gqe_error *error);
+void gqe_instance_close(struct gqe_vulkan *vulkan);
+
+bool gqe_extension_listed(const VkExtensionProperties *extensions, uint32_t count, const char *name);
+
+/* A physical device as enumerated. */
+struct gqe_physical_device {
+	VkPhysicalDevice handle; /* VK_NULL_HANDLE: the driver failed before it could name its devices */
+	gqe_device_info info;
+	struct gqe_capabilities capabilities;
+	uint32_t queue_family;
+	VkPhysicalDeviceMemoryProperties memory;
+	uint8_t pipeline_cache_uuid[VK_UUID_SIZE];
+	bool enable_subgroup_size_control; /* VK_EXT_subgroup_size_control must be enabled: the device is 1.2 */
+	bool enable_portability_subset;    /* VK_KHR_portability_subset must be enabled: the device has it */
+};
+
+/*
+ * Every physical device, the unusable ones included, in the loader's order; malloc'ed. A driver whose calls fail gives a rejected
+ * entry. Needs gqe_instance_open.
+ */
+gqe_status gqe_physical_devices_list(const struct gqe_vulkan *vulkan, struct gqe_physical_device **devices, uint32_t *count,
+				     gqe_error *error);
+
+/* Fills everything but `info.index` of `device` from `device->handle`. */
+void gqe_capabilities_read(const struct gqe_vulkan *vulkan, struct gqe_physical_device *device);
+
+/* "VK_ERROR_DEVICE_LOST", ...; "VkResult -5" for one that this source does not know. `buffer` holds at least 32 bytes. */
+const char *gqe_result_name(VkResult result, char *buffer);
+
+/* "discrete GPU", ... */
+const char *gqe_device_type_name(gqe_device_type type);
+
+#endif

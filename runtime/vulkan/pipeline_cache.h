@@ -1,0 +1,18 @@
+/* Inside the Vulkan storey: the VkPipelineCache and its file. A file that is missing, stale, too large or damaged is a miss. */
+#ifndef GQE_VULKAN_PIPELINE_CACHE_H
+#define GQE_VULKAN_PIPELINE_CACHE_H
+
+#include "vulkan/device.h"
+
+struct gqe_pipeline_cache {
+	VkPipelineCache handle; /* VK_NULL_HANDLE: pipelines are made without a cache */
+	char *path;             /* of the file; NULL: no file */
+	uint64_t loaded_hash;   /* of the content of the file when it was read; 0: nothing was read */
+};
+
+/* `cache_dir` as gqe_context_params.cache_dir. Never fails: without memory, folder or driver support there is no cache. */
+void gqe_pipeline_cache_open(struct gqe_vulkan *vulkan, const char *cache_dir, struct gqe_pipeline_cache *cache);
+/* Writes the file when its content would change: a temporary file beside it, then renamed. Frees everything. */
+void gqe_pipeline_cache_close(struct gqe_vulkan *vulkan, struct gqe_pipeline_cache *cache);
+
+#endif

@@ -1,0 +1,92 @@
+/* What a driver's answers are called. */
+#include "vulkan/instance.h"
+
+#include <stdio.h>
+
+const char *gqe_result_name(VkResult result, char *buffer)
+{
+	switch (result) {
+#define NAME(value) \
+	case value: \
+		return #value;
+		NAME(VK_SUCCESS)
+		NAME(VK_NOT_READY)
+		NAME(VK_TIMEOUT)
+		NAME(VK_INCOMPLETE)
+		NAME(VK_PIPELINE_COMPILE_REQUIRED)
+		NAME(VK_ERROR_OUT_OF_HOST_MEMORY)
+		NAME(VK_ERROR_OUT_OF_DEVICE_MEMORY)
+		NAME(VK_ERROR_INITIALIZATION_FAILED)
+		NAME(VK_ERROR_DEVICE_LOST)
+		NAME(VK_ERROR_MEMORY_MAP_FAILED)
+		NAME(VK_ERROR_LAYER_NOT_PRESENT)
+		NAME(VK_ERROR_EXTENSION_NOT_PRESENT)
+		NAME(VK_ERROR_FEATURE_NOT_PRESENT)
+		NAME(VK_ERROR_INCOMPATIBLE_DRIVER)
+		NAME(VK_ERROR_TOO_MANY_OBJECTS)
+		NAME(VK_ERROR_NOT_PERMITTED_KHR)
+		NAME(VK_ERROR_INVALID_EXTERNAL_HANDLE)
+		NAME(VK_ERROR_INVALID_OPAQUE_CAPTURE_ADDRESS)
+		NAME(VK_ERROR_INVALID_SHADER_NV)
+		NAME(VK_ERROR_FRAGMENTATION)
+		NAME(VK_ERROR_UNKNOWN)
+#undef NAME
+	default:
+		snprintf(buffer, 32, "VkResult %d", (int)result);
+		return buffer;
+	}
+}
+
+gqe_status gqe_vulkan_fail(const struct gqe_vulkan *vulkan, VkResult result, const char *call, gqe_error *error)
+{
+	char number[32];
+	const char *name = gqe_result_name(result, number);
+	const char *device = vulkan && vulkan->info.name[0] ? vulkan->info.name : "the Vulkan loader";
+	gqe_status status;
+	const char *advice = "";
+	switch (result) {
+	case VK_ERROR_OUT_OF_HOST_MEMORY:
+	case VK_ERROR_OUT_OF_DEVICE_MEMORY:
+	case VK_ERROR_MEMORY_MAP_FAILED:
+	case VK_ERROR_FRAGMENTATION:
+	case VK_ERROR_TOO_MANY_OBJECTS:
+		status = GQE_ERROR_OUT_OF_MEMORY;
+		break;
+	case VK_ERROR_DEVICE_LOST:
+		status = GQE_ERROR_DEVICE_LOST;
+		advice = "; the driver reset the device, the system's log may say why";
+		break;
+	case VK_ERROR_LAYER_NOT_PRESENT:
+	case VK_ERROR_EXTENSION_NOT_PRESENT:
+	case VK_ERROR_FEATURE_NOT_PRESENT:
+	case VK_ERROR_INCOMPATIBLE_DRIVER:
+	case VK_ERROR_INITIALIZATION_FAILED:
+	case VK_ERROR_NOT_PERMITTED_KHR:
+		status = GQE_ERROR_NO_DEVICE;
+		break;
+	default:
+		status = GQE_ERROR_INTERNAL;
+		break;
+	}
+	if (vulkan) {
+		gqe_log_write(&vulkan->log, GQE_LOG_ERROR, "%s: %s on %s", call, name, device);
+	}
+	return gqe_fail(error, status, "%s failed with %s on %s%s", call, name, device, advice);
+}
+
+const char *gqe_device_type_name(gqe_device_type type)
+{
+	switch (type) {
+	case GQE_DEVICE_DISCRETE:
+		return "discrete GPU";
+	case GQE_DEVICE_INTEGRATED:
+		return "integrated GPU";
+	case GQE_DEVICE_VIRTUAL:
+		return "virtual GPU";
+	case GQE_DEVICE_CPU:
+		return "CPU driver";
+	case GQE_DEVICE_OTHER:
+		break;
+	}
+	return "other";
+}

@@ -1,0 +1,371 @@
+#include "vulkan/steps.h"
+#include "vulkan/commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/*
+ * How long a submit should take: far below the watchdogs (2 s on Windows, and on Linux with recent kernels), short enough for a
+ * cancel to feel immediate, long enough for the gap between submits not to matter.
+ */
+#define SLICE_SECONDS 0.05
+/* Work of the first submit, while the device's rate is unknown: 0.1 s on the slowest driver known, which does 1 GFLOP/s. */
+#define FIRST_SLICE_WORK 1e8
+/* A submit may be so much larger than what was just measured allows; small ones underestimate the rate. */
+#define RATE_GROWTH 4.0
+/* Bounds the recording time and the command buffer's memory. */
+#define SLICE_STEPS 4096
+/* A copy or fill weighs as much as this many operations a byte. */
+#define WORK_PER_BYTE 0.25
+
+/* Pointers of a push struct and the indirect command; a push struct of 128 bytes has at most 16 pointers. */
+#define MAX_RANGES (GQE_MAX_PUSH_BYTES / sizeof(uint64_t) + 1)
+
+enum step_kind { STEP_DISPATCH, STEP_DISPATCH_INDIRECT, STEP_COPY, STEP_FILL };
+
+struct step {
+	enum step_kind kind;
+	uint32_t range_count;
+	size_t first_range; /* in steps->ranges */
+	double work;
+	union {
+		struct {
+			const struct gqe_pipeline *pipeline;
+			uint32_t x, y;
+			VkBuffer indirect;
+			VkDeviceSize indirect_offset;
+			uint8_t push[GQE_MAX_PUSH_BYTES];
+		} dispatch;
+		struct {
+			VkBuffer from, to;
+			VkBufferCopy region;
+		} copy;
+		struct {
+			VkBuffer buffer;
+			VkDeviceSize offset, bytes;
+			uint32_t word;
+		} fill;
+	};
+};
+
+struct gqe_steps {
+	struct gqe_vulkan *vulkan;
+	struct gqe_commands commands;
+	struct step *list;
+	size_t count, capacity;
+	struct gqe_range *ranges; /* of all steps, in order */
+	size_t range_count, range_capacity;
+	struct gqe_hazards hazards;
+	gqe_error error; /* the first one while appending; status GQE_OK: none */
+	double work;
+	double rate; /* operations a second, measured; 0: unknown */
+};
+
+gqe_status gqe_steps_create(struct gqe_vulkan *vulkan, struct gqe_steps **steps, gqe_error *error)
+{
+	*steps = calloc(1, sizeof(**steps));
+	if (!*steps) {
+		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory for a step list");
+	}
+	(*steps)->vulkan = vulkan;
+	gqe_status status = gqe_commands_create(vulkan, &(*steps)->commands, error);
+	if (status != GQE_OK) {
+		gqe_steps_destroy(steps);
+	}
+	return status;
+}
+
+void gqe_steps_destroy(struct gqe_steps **steps_in)
+{
+	struct gqe_steps *steps = *steps_in;
+	if (!steps) {
+		return;
+	}
+	gqe_commands_destroy(&steps->commands);
+	gqe_hazards_free(&steps->hazards);
+	free(steps->ranges);
+	free(steps->list);
+	free(steps);
+	*steps_in = NULL;
+}
+
+/* --- appending --- */
+
+void gqe_steps_fail(struct gqe_steps *steps, const gqe_error *error)
+{
+	if (steps->error.status == GQE_OK) {
+		steps->error = *error;
+	}
+}
+
+static void fail_out_of_memory(struct gqe_steps *steps)
+{
+	gqe_error error;
+	gqe_fail(&error, GQE_ERROR_OUT_OF_MEMORY, "no memory for a list of %zu steps", steps->count);
+	gqe_steps_fail(steps, &error);
+}
+
+static bool room_for_step(struct gqe_steps *steps, uint32_t range_count)
+{
+	if (steps->count == steps->capacity) {
+		size_t capacity = steps->capacity ? steps->capacity * 2 : 64;
+		struct step *list = realloc(steps->list, capacity * sizeof(*list));
+		if (!list) {
+			return false;
+		}
+		steps->list = list;
+		steps->capacity = capacity;
+	}
+	if (steps->range_capacity - steps->range_count < range_count) {
+		size_t capacity = steps->range_capacity * 2 + MAX_RANGES;
+		struct gqe_range *ranges = realloc(steps->ranges, capacity * sizeof(*ranges));
+		if (!ranges) {
+			return false;
+		}
+		steps->ranges = ranges;
+		steps->range_capacity = capacity;
+	}
+	return true;
+}
+
+static void append(struct gqe_steps *steps, const struct step *step, const struct gqe_range *ranges, uint32_t range_count)
+{
+	if (!room_for_step(steps, range_count)) {
+		fail_out_of_memory(steps);
+		return;
+	}
+	struct step *added = &steps->list[steps->count++];
+	*added = *step;
+	added->first_range = steps->range_count;
+	added->range_count = range_count;
+	memcpy(&steps->ranges[steps->range_count], ranges, range_count * sizeof(*ranges));
+	steps->range_count += range_count;
+	steps->work += step->work;
+}
+
+/*
+ * The whole buffers that the push constants point into: how far a kernel reaches from a pointer is its own affair, but it stays in
+ * that buffer. A pointer into no live buffer is a mistake of the caller that would corrupt memory or lose the device.
+ */
+static bool resolve_pointers(struct gqe_steps *steps, const struct gqe_dispatch *dispatch, struct gqe_range ranges[MAX_RANGES],
+			     uint32_t *count)
+{
+	const struct gqe_kernel_variant *variant = dispatch->variant;
+	for (uint32_t i = 0; i < variant->pointer_count; i++) {
+		const struct gqe_push_pointer *pointer = &variant->pointers[i];
+		uint64_t address;
+		struct gqe_buffer buffer;
+		memcpy(&address, (const uint8_t *)dispatch->push + pointer->offset, sizeof(address));
+		if (address == 0) {
+			continue;
+		}
+		if (!gqe_address_find(steps->vulkan, address, &buffer)) {
+			gqe_error error;
+			gqe_fail(&error, GQE_ERROR_INTERNAL, "kernel %s: the pointer %s (0x%llx) is in no live buffer",
+				 variant->kernel, pointer->name, (unsigned long long)address);
+			gqe_steps_fail(steps, &error);
+			return false;
+		}
+		ranges[(*count)++] = (struct gqe_range){buffer.address, buffer.size, pointer->access};
+	}
+	return true;
+}
+
+/* Lays a linear workgroup count over x and y, as linear_workgroup() of the kernels undoes it. */
+static bool lay_out_grid(struct gqe_steps *steps, const struct gqe_dispatch *dispatch, struct step *step)
+{
+	const struct gqe_capabilities *capabilities = &steps->vulkan->capabilities;
+	uint64_t widest = gqe_min_u32(capabilities->max_workgroup_count_x, 65535);
+	uint64_t x = dispatch->workgroups < widest ? dispatch->workgroups : widest;
+	uint64_t y = dispatch->workgroups / x + (dispatch->workgroups % x != 0);
+	if (y > capabilities->max_workgroup_count_y) {
+		gqe_error error;
+		gqe_fail(&error, GQE_ERROR_INTERNAL, "kernel %s: %llu workgroups are more than %s takes; use a smaller chunk",
+			 dispatch->variant->kernel, (unsigned long long)dispatch->workgroups, steps->vulkan->info.name);
+		gqe_steps_fail(steps, &error);
+		return false;
+	}
+	step->dispatch.x = (uint32_t)x;
+	step->dispatch.y = (uint32_t)y;
+	return true;
+}
+
+void gqe_steps_dispatch(struct gqe_steps *steps, const struct gqe_dispatch *dispatch)
+{
+	if (steps->error.status != GQE_OK || (!dispatch->indirect && dispatch->workgroups == 0)) {
+		return;
+	}
+	struct step step = {.kind = STEP_DISPATCH, .work = dispatch->work};
+	struct gqe_range ranges[MAX_RANGES];
+	uint32_t range_count = 0;
+	if (!resolve_pointers(steps, dispatch, ranges, &range_count)) {
+		return;
+	}
+	if (dispatch->indirect) {
+		step.kind = STEP_DISPATCH_INDIRECT;
+		step.dispatch.indirect = dispatch->indirect->handle;
+		step.dispatch.indirect_offset = dispatch->indirect->offset;
+		ranges[range_count++] = (struct gqe_range){dispatch->indirect->address, dispatch->indirect->size, GQE_ACCESS_READ};
+	} else if (!lay_out_grid(steps, dispatch, &step)) {
+		return;
+	}
+	gqe_error error;
+	if (gqe_pipeline_get(steps->vulkan, dispatch->variant, &dispatch->specialization, &step.dispatch.pipeline, &error) !=
+	    GQE_OK) {
+		gqe_steps_fail(steps, &error);
+		return;
+	}
+	memcpy(step.dispatch.push, dispatch->push, dispatch->variant->push_bytes);
+	append(steps, &step, ranges, range_count);
+}
+
+static bool inside(struct gqe_steps *steps, const struct gqe_buffer *buffer, uint64_t offset, uint64_t bytes)
+{
+	if (offset <= buffer->size && bytes <= buffer->size - offset) {
+		return true;
+	}
+	gqe_error error;
+	gqe_fail(&error, GQE_ERROR_INTERNAL, "a copy or fill of %llu bytes at %llu leaves its buffer of %llu bytes",
+		 (unsigned long long)bytes, (unsigned long long)offset, (unsigned long long)buffer->size);
+	gqe_steps_fail(steps, &error);
+	return false;
+}
+
+void gqe_steps_copy(struct gqe_steps *steps, const struct gqe_buffer *from, uint64_t from_offset, const struct gqe_buffer *to,
+		    uint64_t to_offset, uint64_t bytes)
+{
+	if (steps->error.status != GQE_OK || bytes == 0 || !inside(steps, from, from_offset, bytes) ||
+	    !inside(steps, to, to_offset, bytes)) {
+		return;
+	}
+	struct step step = {.kind = STEP_COPY, .work = WORK_PER_BYTE * (double)bytes};
+	step.copy.from = from->handle;
+	step.copy.to = to->handle;
+	step.copy.region = (VkBufferCopy){from->offset + from_offset, to->offset + to_offset, bytes};
+	struct gqe_range ranges[] = {
+		{from->address + from_offset, bytes, GQE_ACCESS_READ},
+		{to->address + to_offset, bytes, GQE_ACCESS_WRITE},
+	};
+	append(steps, &step, ranges, GQE_COUNT(ranges));
+}
+
+void gqe_steps_fill(struct gqe_steps *steps, const struct gqe_buffer *buffer, uint64_t offset, uint64_t bytes, uint32_t word)
+{
+	if (steps->error.status != GQE_OK || bytes == 0 || !inside(steps, buffer, offset, bytes)) {
+		return;
+	}
+	struct step step = {.kind = STEP_FILL, .work = WORK_PER_BYTE * (double)bytes};
+	step.fill.buffer = buffer->handle;
+	step.fill.offset = buffer->offset + offset;
+	step.fill.bytes = bytes;
+	step.fill.word = word;
+	struct gqe_range range = {buffer->address + offset, bytes, GQE_ACCESS_WRITE};
+	append(steps, &step, &range, 1);
+}
+
+double gqe_steps_work(const struct gqe_steps *steps)
+{
+	return steps->work;
+}
+
+/* --- running --- */
+
+/* Wall clock: a step of it spoils one measurement of the rate, nothing else. */
+static double seconds_now(void)
+{
+	struct timespec now;
+	timespec_get(&now, TIME_UTC);
+	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void record(struct gqe_steps *steps, const struct step *step)
+{
+	const struct gqe_vulkan_functions *fn = &steps->vulkan->fn;
+	VkCommandBuffer commands = steps->commands.buffer;
+	if (gqe_hazards_add(&steps->hazards, &steps->ranges[step->first_range], step->range_count)) {
+		gqe_barrier_after_write_before_use(&steps->commands);
+	}
+	switch (step->kind) {
+	case STEP_DISPATCH:
+	case STEP_DISPATCH_INDIRECT:
+		fn->vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, step->dispatch.pipeline->handle);
+		if (step->dispatch.pipeline->variant->push_bytes > 0) {
+			fn->vkCmdPushConstants(commands, step->dispatch.pipeline->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+					       step->dispatch.pipeline->variant->push_bytes, step->dispatch.push);
+		}
+		if (step->kind == STEP_DISPATCH) {
+			fn->vkCmdDispatch(commands, step->dispatch.x, step->dispatch.y, 1);
+		} else {
+			fn->vkCmdDispatchIndirect(commands, step->dispatch.indirect, step->dispatch.indirect_offset);
+		}
+		break;
+	case STEP_COPY:
+		fn->vkCmdCopyBuffer(commands, step->copy.from, step->copy.to, 1, &step->copy.region);
+		break;
+	case STEP_FILL:
+		fn->vkCmdFillBuffer(commands, step->fill.buffer, step->fill.offset, step->fill.bytes, step->fill.word);
+		break;
+	}
+}
+
+/* Steps from `first` on that fit in one slice; at least one, however large it is. Sets their work. */
+static size_t slice_length(const struct gqe_steps *steps, size_t first, double *work)
+{
+	double budget = steps->rate > 0 ? steps->rate * SLICE_SECONDS : FIRST_SLICE_WORK;
+	size_t length = 1;
+	*work = steps->list[first].work;
+	while (first + length < steps->count && length < SLICE_STEPS && *work + steps->list[first + length].work <= budget) {
+		*work += steps->list[first + length].work;
+		length++;
+	}
+	return length;
+}
+
+/* Falls at once, grows by bounded factors: a slice that takes too long is worse than one that is too short. */
+static void learn_rate(struct gqe_steps *steps, double work, double seconds)
+{
+	if (work <= 0 || seconds <= 0) {
+		return;
+	}
+	double measured = work / seconds;
+	steps->rate = steps->rate > 0 && measured > steps->rate * RATE_GROWTH ? steps->rate * RATE_GROWTH : measured;
+}
+
+static gqe_status run_slice(struct gqe_steps *steps, size_t first, size_t length, gqe_error *error)
+{
+	gqe_status status = gqe_commands_begin(&steps->commands, error);
+	if (status != GQE_OK) {
+		return status;
+	}
+	gqe_hazards_clear(&steps->hazards);
+	for (size_t i = first; i < first + length; i++) {
+		record(steps, &steps->list[i]);
+	}
+	return gqe_commands_finish(&steps->commands, error);
+}
+
+gqe_status gqe_steps_run(struct gqe_steps *steps, bool (*cancelled)(void *user), void *user, gqe_error *error)
+{
+	gqe_status status = steps->error.status;
+	if (status != GQE_OK) {
+		gqe_fail(error, status, "%s", steps->error.message);
+	}
+	for (size_t first = 0; status == GQE_OK && first < steps->count;) {
+		if (cancelled && cancelled(user)) {
+			status = gqe_fail(error, GQE_CANCELLED, "cancelled");
+			break;
+		}
+		double work;
+		size_t length = slice_length(steps, first, &work);
+		double start = seconds_now();
+		status = run_slice(steps, first, length, error);
+		learn_rate(steps, work, seconds_now() - start);
+		first += length;
+	}
+	steps->count = 0;
+	steps->range_count = 0;
+	steps->work = 0;
+	steps->error.status = GQE_OK;
+	return status;
+}
