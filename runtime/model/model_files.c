@@ -279,12 +279,6 @@ const gqe_tensor *gqe_model_files_tensors(const gqe_model_files *files, size_t *
 	return files->tensors;
 }
 
-const gqe_tensor *gqe_model_files_find(const gqe_model_files *files, const char *name)
-{
-	gqe_tensor key = {.name = name};
-	return bsearch(&key, files->tensors, files->tensor_count, sizeof(*files->tensors), compare_tensors);
-}
-
 const struct gqe_model_tensors *gqe_model_files_model(const gqe_model_files *files)
 {
 	return &files->model;

@@ -7,7 +7,4 @@
 /* The tensors as the model needs them, checked against the config; owned by `files`. */
 const struct gqe_model_tensors *gqe_model_files_model(const gqe_model_files *files);
 
-/* The tensor of that full name ("model.layers.0.mlp.up_proj.weight"), or NULL. Logarithmic in the number of tensors. */
-const gqe_tensor *gqe_model_files_find(const gqe_model_files *files, const char *name);
-
 #endif

@@ -37,8 +37,9 @@ static gqe_status check_tensor(const struct matching *matching, const gqe_tensor
 	uint32_t rank = cols ? 2 : 1;
 
 	if (tensor->dtype != GQE_DTYPE_F32 && tensor->dtype != GQE_DTYPE_F16 && tensor->dtype != GQE_DTYPE_BF16)
-		return gqe_fail(matching->error, GQE_ERROR_BAD_INPUT, "'%s': tensor '%s' has dtype %s; save it as F32, F16 or BF16",
-				tensor->file, gqe_show(tensor->name).text, gqe_dtype_name(tensor->dtype));
+		return gqe_fail(matching->error, GQE_ERROR_BAD_INPUT,
+				"'%s': tensor '%s' is of dtype %s; save it as F32, F16 or BF16", tensor->file,
+				gqe_show(tensor->name).text, gqe_dtype_name(tensor->dtype));
 	if (tensor->rank == rank && tensor->shape[0] == rows && (rank == 1 || tensor->shape[1] == cols))
 		return GQE_OK;
 
@@ -50,8 +51,8 @@ static gqe_status check_tensor(const struct matching *matching, const gqe_tensor
 	else
 		snprintf(wanted, sizeof(wanted), "%" PRIu64, rows);
 	return gqe_fail(matching->error, GQE_ERROR_BAD_INPUT,
-			"'%s': tensor '%s' has shape [%s], by " CONFIG_NAME
-			" it should be [%s]; config and weights do not belong together",
+			"'%s': tensor '%s' has shape [%s], by config.json "
+			"it should be [%s]; config and weights do not belong together",
 			tensor->file, gqe_show(tensor->name).text, shape, wanted);
 }
 
