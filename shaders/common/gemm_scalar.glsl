@@ -1,12 +1,11 @@
 /*
- * A workgroup of GEMM_LANES x n invocations: each computes config_rows / n rows by config_columns columns from a slice of a and w
+ * A workgroup of GQE_GEMM_SCALAR_LANES x n invocations: each computes config_rows / n rows by config_columns columns from a slice of a and w
  * in shared memory. n divides config_rows. With 32 rows and 2 columns this takes 4.3 KB of shared memory.
  */
-#define GEMM_LANES 16 /* invocations across a tile's columns */
 #define GEMM_SLICE 16 /* depth in shared memory at a time; divides GEMM_BLOCK */
 
-const uint gemm_columns = GEMM_LANES * config_columns;
-const uint own_rows = config_rows * GEMM_LANES / gl_WorkGroupSize.x;
+const uint gemm_columns = GQE_GEMM_SCALAR_LANES * config_columns;
+const uint own_rows = config_rows * GQE_GEMM_SCALAR_LANES / gl_WorkGroupSize.x;
 
 /* One more element a row, against bank conflicts. */
 shared float a_slice[config_rows * (GEMM_SLICE + 1)];
@@ -30,8 +29,8 @@ void load_slice(uint first)
 
 void gemm_tile()
 {
-	uint own_row = gl_LocalInvocationIndex / GEMM_LANES * own_rows;
-	uint own_column = gl_LocalInvocationIndex % GEMM_LANES;
+	uint own_row = gl_LocalInvocationIndex / GQE_GEMM_SCALAR_LANES * own_rows;
+	uint own_column = gl_LocalInvocationIndex % GQE_GEMM_SCALAR_LANES;
 	float sum[own_rows * config_columns];
 	float block_sum[own_rows * config_columns];
 	[[unroll]] for (uint i = 0; i < own_rows * config_columns; i++)
@@ -41,7 +40,7 @@ void gemm_tile()
 		load_slice(first);
 		for (uint i = 0; i < GEMM_SLICE; i++)
 			[[unroll]] for (uint c = 0; c < config_columns; c++) {
-				float w = w_slice[(c * GEMM_LANES + own_column) * (GEMM_SLICE + 1) + i];
+				float w = w_slice[(c * GQE_GEMM_SCALAR_LANES + own_column) * (GEMM_SLICE + 1) + i];
 				[[unroll]] for (uint r = 0; r < own_rows; r++)
 					block_sum[r * config_columns + c] += a_slice[(own_row + r) * (GEMM_SLICE + 1) + i] * w;
 			}
@@ -53,5 +52,5 @@ void gemm_tile()
 	}
 	[[unroll]] for (uint r = 0; r < own_rows; r++)
 		[[unroll]] for (uint c = 0; c < config_columns; c++)
-			tile_store(own_row + r, c * GEMM_LANES + own_column, sum[r * config_columns + c]);
+			tile_store(own_row + r, c * GQE_GEMM_SCALAR_LANES + own_column, sum[r * config_columns + c]);
 }

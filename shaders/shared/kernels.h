@@ -22,6 +22,9 @@
 /* Tokens whose experts one workgroup of expert_count / expert_scatter lists. */
 #define GQE_LIST_BLOCK 256
 
+/* Invocations across a tile's columns in the scalar path of gemm and gemm_gathered: such a tile has this times `columns`. */
+#define GQE_GEMM_SCALAR_LANES 16
+
 #define GQE_NORM_KIND_RMS 0
 #define GQE_NORM_KIND_LAYER 1
 #define GQE_MLP_KIND_SWIGLU 0
@@ -35,7 +38,7 @@
  *  workgroup   invocations of a workgroup
  *  subgroup    invocations of a subgroup, fixed by the pipeline (subgroup path only)
  *  rows        rows of a tile: queries (attention), tokens (gemm)
- *  columns     columns of a tile per invocation (subgroup path): keys (attention), outputs (gemm)
+ *  columns     columns of a tile per invocation: keys (attention, subgroup path), outputs (gemm)
  *  head_dim    d_h (attention)
  */
 #define GQE_SPECIALIZATION(CONFIG)                                                                                     \

@@ -1,0 +1,127 @@
+#include "attention/kernel_table.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "activation_scalar_f32.h"
+#include "attention_scalar_f16.h"
+#include "attention_scalar_f32.h"
+#include "attention_subgroup_f16.h"
+#include "attention_subgroup_f32.h"
+#include "balance_scalar_f32.h"
+#include "combine_scalar_f32.h"
+#include "embed_scalar_f16.h"
+#include "embed_scalar_f32.h"
+#include "expert_count_scalar_f32.h"
+#include "expert_scan_scalar_f32.h"
+#include "expert_scatter_scalar_f32.h"
+#include "gemm_gathered_scalar_f16.h"
+#include "gemm_gathered_scalar_f32.h"
+#include "gemm_gathered_subgroup_f16.h"
+#include "gemm_gathered_subgroup_f32.h"
+#include "gemm_scalar_f16.h"
+#include "gemm_scalar_f32.h"
+#include "gemm_subgroup_f16.h"
+#include "gemm_subgroup_f32.h"
+#include "kv_store_scalar_f16.h"
+#include "kv_store_scalar_f32.h"
+#include "nll_scalar_f32.h"
+#include "norm_scalar_f32.h"
+#include "rope_query_scalar_f32.h"
+#include "route_scalar_f32.h"
+
+/* A kernel's variants lie in this order; one that does not exist has no SPIR-V. */
+enum { SCALAR_F32, SCALAR_F16, SUBGROUP_F32, SUBGROUP_F16, VARIANT_COUNT };
+
+/* Which variants a kernel has: VARIANT(index, kernel, path and dtype as in the module's name, path, uses_subgroups). */
+#define ONE_VARIANT(VARIANT, name) VARIANT(SCALAR_F32, name, scalar_f32, "scalar f32", false)
+#define SCALAR_VARIANTS(VARIANT, name) \
+	ONE_VARIANT(VARIANT, name)     \
+	VARIANT(SCALAR_F16, name, scalar_f16, "scalar f16", false)
+#define ALL_VARIANTS(VARIANT, name)                                     \
+	SCALAR_VARIANTS(VARIANT, name)                                  \
+	VARIANT(SUBGROUP_F32, name, subgroup_f32, "subgroup f32", true) \
+	VARIANT(SUBGROUP_F16, name, subgroup_f16, "subgroup f16", true)
+
+#define VARIANTS_EMBED SCALAR_VARIANTS
+#define VARIANTS_NORM ONE_VARIANT
+#define VARIANTS_GEMM ALL_VARIANTS
+#define VARIANTS_GEMM_GATHERED ALL_VARIANTS
+#define VARIANTS_ROUTE ONE_VARIANT
+#define VARIANTS_EXPERT_COUNT ONE_VARIANT
+#define VARIANTS_EXPERT_SCAN ONE_VARIANT
+#define VARIANTS_EXPERT_SCATTER ONE_VARIANT
+#define VARIANTS_BALANCE ONE_VARIANT
+#define VARIANTS_ROPE_QUERY ONE_VARIANT
+#define VARIANTS_KV_STORE SCALAR_VARIANTS
+#define VARIANTS_ATTENTION ALL_VARIANTS
+#define VARIANTS_COMBINE ONE_VARIANT
+#define VARIANTS_ACTIVATION ONE_VARIANT
+#define VARIANTS_NLL ONE_VARIANT
+
+#define POINTER_READ(type, field) {#field, offsetof(push_struct, field), GQE_ACCESS_READ},
+#define POINTER_WRITE(type, field) {#field, offsetof(push_struct, field), GQE_ACCESS_WRITE},
+#define POINTER_READ_WRITE(type, field) {#field, offsetof(push_struct, field), GQE_ACCESS_READ_WRITE},
+#define NOT_A_POINTER(field)
+
+#define VARIANT_ROW(index, name, module, text, subgroups)                                    \
+	[index] = {                                                                          \
+		.kernel = #name,                                                             \
+		.variant = text,                                                             \
+		.spirv = {gqe_spirv_##name##_##module, sizeof(gqe_spirv_##name##_##module)}, \
+		.push_bytes = sizeof(push_struct),                                           \
+		.pointers = pointers,                                                        \
+		.pointer_count = GQE_COUNT(pointers),                                        \
+		.uses_subgroups = subgroups,                                                 \
+	},
+
+/* The tables live in functions so that `push_struct` can mean another struct in each: a push list does not know its own name. */
+#define DEFINE_VARIANTS(name, NAME)                                                                                      \
+	static const struct gqe_kernel_variant *name##_variants(void)                                                    \
+	{                                                                                                                \
+		typedef struct gqe_push_##name push_struct;                                                              \
+		_Static_assert(sizeof(push_struct) <= GQE_MAX_PUSH_BYTES, #name ": push constants");                     \
+		static const struct gqe_push_pointer pointers[] = {                                                      \
+			GQE_PUSH_##NAME(POINTER_READ, POINTER_WRITE, POINTER_READ_WRITE, NOT_A_POINTER, NOT_A_POINTER)}; \
+		static const struct gqe_kernel_variant variants[VARIANT_COUNT] = {VARIANTS_##NAME(VARIANT_ROW, name)};   \
+		return variants;                                                                                         \
+	}
+GQE_KERNELS(DEFINE_VARIANTS)
+
+static const struct gqe_kernel_variant *variants_of(enum gqe_kernel kernel)
+{
+	switch (kernel) {
+#define VARIANTS_CASE(name, NAME) \
+	case GQE_KERNEL_##NAME:   \
+		return name##_variants();
+		GQE_KERNELS(VARIANTS_CASE)
+	case GQE_KERNEL_COUNT:
+		break;
+	}
+	assert(!"no such kernel");
+	return embed_variants();
+}
+
+static uint32_t variant_index(gqe_path path, gqe_dtype weights)
+{
+	return (path == GQE_PATH_SUBGROUP ? SUBGROUP_F32 : SCALAR_F32) + (weights == GQE_DTYPE_F16 ? 1 : 0);
+}
+
+bool gqe_kernel_has(enum gqe_kernel kernel, gqe_path path, gqe_dtype weights)
+{
+	return variants_of(kernel)[variant_index(path, weights)].spirv.words != NULL;
+}
+
+struct gqe_kernel_choice gqe_kernel_choose(enum gqe_kernel kernel, gqe_path path, gqe_dtype weights)
+{
+	if (!gqe_kernel_has(kernel, GQE_PATH_SCALAR, weights))
+		weights = GQE_DTYPE_F32;
+	if (!gqe_kernel_has(kernel, path, weights))
+		path = GQE_PATH_SCALAR;
+	return (struct gqe_kernel_choice){.variant = &variants_of(kernel)[variant_index(path, weights)], .path = path};
+}
+
+const char *gqe_kernel_name(enum gqe_kernel kernel)
+{
+	return variants_of(kernel)[SCALAR_F32].kernel;
+}

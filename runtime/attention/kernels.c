@@ -1,0 +1,213 @@
+#include "attention/kernels.h"
+
+#include <assert.h>
+
+#include "attention/kernel_table.h"
+#include "attention/tiles.h"
+
+uint32_t gqe_ladder(const struct gqe_capabilities *capabilities, gqe_path paths[8])
+{
+	uint32_t count = 0;
+	paths[count++] = GQE_PATH_SCALAR;
+	uint32_t subgroup = gqe_tile_subgroup(capabilities);
+	/* The kernels take depth in steps of a subgroup and weights in fours. */
+	bool size_fits = subgroup >= 4 && subgroup <= 64 && subgroup <= capabilities->max_workgroup_invocations;
+	if (capabilities->subgroup_broadcast && size_fits)
+		paths[count++] = GQE_PATH_SUBGROUP;
+	if (count == 2 && (capabilities->quirks & GQE_QUIRK_SLOW_SUBGROUP)) {
+		paths[0] = GQE_PATH_SUBGROUP;
+		paths[1] = GQE_PATH_SCALAR;
+	}
+	return count;
+}
+
+/* A kernel's variant with the tile it will run with. */
+struct prepared {
+	struct gqe_kernel_choice choice;
+	struct gqe_tile tile;
+	struct gqe_specialization specialization;
+};
+
+static struct prepared prepare(const struct gqe_recorder *recorder, enum gqe_kernel kernel, gqe_dtype weights, uint32_t work_rows,
+			       uint32_t head_dim)
+{
+	struct prepared prepared = {.choice = gqe_kernel_choose(kernel, recorder->path, weights)};
+	prepared.tile = gqe_tile_choose(recorder->capabilities, kernel, prepared.choice.path, work_rows, head_dim);
+	prepared.specialization = (struct gqe_specialization){
+		.count = GQE_CONFIG_COUNT,
+		.values =
+			{
+				[GQE_CONFIG_workgroup] = prepared.tile.workgroup,
+				[GQE_CONFIG_subgroup] = prepared.tile.subgroup,
+				[GQE_CONFIG_rows] = prepared.tile.rows,
+				[GQE_CONFIG_columns] = prepared.tile.columns,
+				[GQE_CONFIG_head_dim] = head_dim,
+			},
+	};
+	if (prepared.choice.variant->uses_subgroups && recorder->capabilities->subgroup_size_control)
+		prepared.specialization.subgroup_size = prepared.tile.subgroup;
+	return prepared;
+}
+
+static void dispatch(const struct gqe_recorder *recorder, const struct prepared *prepared, const void *push, uint64_t workgroups,
+		     const struct gqe_buffer *indirect, double work)
+{
+	gqe_steps_dispatch(recorder->steps, &(struct gqe_dispatch){
+						    .variant = prepared->choice.variant,
+						    .specialization = prepared->specialization,
+						    .push = push,
+						    .workgroups = workgroups,
+						    .indirect = indirect,
+						    .work = work,
+					    });
+}
+
+/* A kernel that handles one item an invocation, with about `work` operations on each. */
+static void record_items(const struct gqe_recorder *recorder, enum gqe_kernel kernel, gqe_dtype weights, const void *push,
+			 uint64_t items, double work)
+{
+	struct prepared prepared = prepare(recorder, kernel, weights, 0, 0);
+	assert(items <= UINT32_MAX);
+	uint64_t workgroups = (items + prepared.tile.workgroup - 1) / prepared.tile.workgroup;
+	dispatch(recorder, &prepared, push, workgroups, NULL, (double)items * work);
+}
+
+/* A kernel that handles one item a workgroup. */
+static void record_workgroups(const struct gqe_recorder *recorder, enum gqe_kernel kernel, gqe_dtype weights, const void *push,
+			      uint64_t workgroups, double work)
+{
+	struct prepared prepared = prepare(recorder, kernel, weights, 0, 0);
+	dispatch(recorder, &prepared, push, workgroups, NULL, (double)workgroups * work);
+}
+
+void gqe_record_embed(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_embed *push)
+{
+	record_items(recorder, GQE_KERNEL_EMBED, weights, push, (uint64_t)push->rows * push->width, 1);
+}
+
+void gqe_record_norm(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_norm *push)
+{
+	record_workgroups(recorder, GQE_KERNEL_NORM, weights, push, push->rows, 6.0 * push->width);
+}
+
+/* Columns of a tile of gemm or gemm_gathered. */
+static uint32_t gemm_columns(const struct prepared *prepared)
+{
+	bool is_subgroup = prepared->choice.path == GQE_PATH_SUBGROUP;
+	return prepared->tile.columns * (is_subgroup ? prepared->tile.subgroup : GQE_GEMM_SCALAR_LANES);
+}
+
+void gqe_record_gemm(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm *push)
+{
+	struct prepared prepared = prepare(recorder, GQE_KERNEL_GEMM, weights, push->rows, 0);
+	uint64_t row_tiles = gqe_div_up(push->rows, prepared.tile.rows);
+	uint64_t column_tiles = gqe_div_up(push->cols, gemm_columns(&prepared));
+	dispatch(recorder, &prepared, push, row_tiles * column_tiles, NULL, 2.0 * push->rows * push->cols * push->depth);
+}
+
+struct gqe_gathered_tile gqe_gathered_tile_of(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t rows, uint32_t width)
+{
+	struct prepared prepared = prepare(recorder, GQE_KERNEL_GEMM_GATHERED, weights, rows, 0);
+	return (struct gqe_gathered_tile){
+		.rows = prepared.tile.rows,
+		.column_tiles = gqe_div_up(width, gemm_columns(&prepared)),
+	};
+}
+
+uint32_t gqe_gathered_tiles_bound(uint32_t rows, uint32_t groups, uint32_t top_k, uint32_t experts)
+{
+	return gqe_tile_gathered_bound(rows, groups * top_k, experts);
+}
+
+void gqe_record_gemm_gathered(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm_gathered *push,
+			      const struct gqe_buffer *dispatch_buffer, uint32_t rows, uint32_t entries_per_row)
+{
+	struct prepared prepared = prepare(recorder, GQE_KERNEL_GEMM_GATHERED, weights, rows, 0);
+	double work = 2.0 * rows * entries_per_row * push->width_per_expert * push->depth;
+	dispatch(recorder, &prepared, push, 0, dispatch_buffer, work);
+}
+
+void gqe_record_route(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_route *push)
+{
+	double experts = (double)push->groups * push->experts_per_group;
+	record_items(recorder, GQE_KERNEL_ROUTE, weights, push, push->rows, experts * (30 + push->top_k));
+}
+
+/* expert_count and expert_scatter: items are (block of tokens, expert). */
+static uint64_t list_items(uint32_t rows, uint32_t groups, uint32_t experts_per_group)
+{
+	return (uint64_t)gqe_div_up(rows, GQE_LIST_BLOCK) * groups * experts_per_group;
+}
+
+void gqe_record_expert_count(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_expert_count *push)
+{
+	uint64_t items = list_items(push->rows, push->groups, push->experts_per_group);
+	record_items(recorder, GQE_KERNEL_EXPERT_COUNT, weights, push, items, GQE_LIST_BLOCK * push->top_k);
+}
+
+void gqe_record_expert_scan(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_expert_scan *push)
+{
+	assert(push->experts_total <= GQE_MAX_EXPERTS);
+	record_workgroups(recorder, GQE_KERNEL_EXPERT_SCAN, weights, push, 1, 2.0 * push->blocks * push->experts_total);
+}
+
+void gqe_record_expert_scatter(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_expert_scatter *push)
+{
+	uint64_t items = list_items(push->rows, push->groups, push->experts_per_group);
+	record_items(recorder, GQE_KERNEL_EXPERT_SCATTER, weights, push, items, GQE_LIST_BLOCK * push->top_k);
+}
+
+void gqe_record_balance(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_balance *push)
+{
+	uint64_t experts = (uint64_t)push->groups * push->experts_per_group;
+	record_workgroups(recorder, GQE_KERNEL_BALANCE, weights, push, experts, (double)push->rows * (1 + push->top_k));
+}
+
+void gqe_record_rope_query(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_rope_query *push)
+{
+	uint64_t pairs = (uint64_t)push->rows * push->q_slots * (push->head_size / 2);
+	record_items(recorder, GQE_KERNEL_ROPE_QUERY, weights, push, pairs, 14);
+}
+
+void gqe_record_kv_store(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_kv_store *push)
+{
+	uint64_t pairs = (uint64_t)push->rows * (push->source_heads + push->mean_head) * (push->head_size / 2);
+	record_items(recorder, GQE_KERNEL_KV_STORE, weights, push, pairs, 12);
+}
+
+/* Slots of the KV head that serves most. */
+static uint32_t attention_slots(const struct gqe_push_attention *push)
+{
+	bool shares_a_group = push->shared_head != GQE_NONE && push->shared_head < push->groups;
+	return push->slots_per_group + (shares_a_group ? 1 : 0);
+}
+
+void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
+			  const struct gqe_push_attention *push)
+{
+	assert(head_dim % 2 == 0 && head_dim <= GQE_MAX_HEAD_DIM);
+	uint32_t rows = push->tokens * attention_slots(push);
+	struct prepared prepared = prepare(recorder, GQE_KERNEL_ATTENTION, weights, rows, head_dim);
+	struct gqe_push_attention sized = *push;
+	sized.tiles = gqe_div_up(rows, prepared.tile.rows);
+	uint64_t workgroups = (uint64_t)push->batch * push->kv_heads * sized.tiles;
+	double pairs = (double)push->tokens * push->position + 0.5 * push->tokens * (push->tokens + 1.0);
+	double work = 4.0 * head_dim * pairs * push->q_slots * push->batch;
+	dispatch(recorder, &prepared, &sized, workgroups, NULL, work);
+}
+
+void gqe_record_combine(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_combine *push)
+{
+	uint64_t channels = (uint64_t)push->rows * push->head_size;
+	record_items(recorder, GQE_KERNEL_COMBINE, weights, push, channels, 3.0 * push->hard_slots);
+}
+
+void gqe_record_activation(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_activation *push)
+{
+	record_items(recorder, GQE_KERNEL_ACTIVATION, weights, push, push->count, 30);
+}
+
+void gqe_record_nll(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_nll *push)
+{
+	record_workgroups(recorder, GQE_KERNEL_NLL, weights, push, push->rows, 20.0 * push->vocab);
+}

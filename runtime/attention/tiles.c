@@ -1,0 +1,108 @@
+#include "attention/tiles.h"
+
+#include <assert.h>
+
+enum device_class { ANY_DEVICE, CPU_DRIVER };
+
+#define ANY_KERNEL GQE_KERNEL_COUNT
+
+/*
+ * The first row that fits is taken, so specific rows come before general ones. `up_to`: the row is for that many rows of work at
+ * most; 0: any. `workgroup` 0: one subgroup. `registers`: f32 values a lane may spend on a tile of attention; rows are halved until
+ * they fit. A CPU driver spills to its stack, which is cheap until the tile leaves the first-level cache.
+ */
+static const struct tile_row {
+	enum gqe_kernel kernel;
+	gqe_path path;
+	enum device_class device;
+	uint32_t up_to;
+	uint32_t workgroup, rows, columns;
+	uint32_t registers;
+	const char *tuned_on;
+} tile_rows[] = {
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 16, 2, 384, "lavapipe 22.3"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 16, 2, 96, "not tuned"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 2, 64, 2, 1, 0, "not tuned"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 8, 1, 0, "not tuned"},
+
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 1, 0, 1, 2, 0, "not tuned"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 4, 0, 4, 2, 0, "not tuned"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 16, 2, 0, "not tuned"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SCALAR, ANY_DEVICE, 4, 64, 4, 2, 0, "not tuned"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 32, 2, 0, "not tuned"},
+
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, ANY_DEVICE, 1, 0, 1, 2, 0, "not tuned"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, ANY_DEVICE, 8, 0, 4, 2, 0, "not tuned"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 16, 2, 0, "not tuned"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SCALAR, ANY_DEVICE, 8, 64, 4, 2, 0, "not tuned"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 32, 2, 0, "not tuned"},
+
+	/* Reductions over a row: enough invocations to hide memory latency, few enough for every Vulkan device. */
+	{GQE_KERNEL_NORM, GQE_PATH_SCALAR, ANY_DEVICE, 0, 128, 1, 1, 0, "not tuned"},
+	{GQE_KERNEL_NLL, GQE_PATH_SCALAR, ANY_DEVICE, 0, 128, 1, 1, 0, "not tuned"},
+	{GQE_KERNEL_BALANCE, GQE_PATH_SCALAR, ANY_DEVICE, 0, 128, 1, 1, 0, "not tuned"},
+	{GQE_KERNEL_EXPERT_SCAN, GQE_PATH_SCALAR, ANY_DEVICE, 0, 128, 1, 1, 0, "not tuned"},
+	/* One item an invocation. */
+	{ANY_KERNEL, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 1, 1, 0, "not tuned"},
+};
+
+uint32_t gqe_tile_subgroup(const struct gqe_capabilities *capabilities)
+{
+	/*
+	 * Devices that can go below 32 have narrow registers: at 32 lanes a tile takes twice what a thread has, at 16 it fits.
+	 * Wider ones keep their default size.
+	 */
+	const uint32_t narrow = 16;
+	bool can_choose = capabilities->subgroup_size_control && !capabilities->is_cpu;
+	if (can_choose && capabilities->subgroup_size_min <= narrow && capabilities->subgroup_size_max >= narrow)
+		return narrow;
+	return capabilities->subgroup_size;
+}
+
+/* f32 values a lane holds for each row of an attention tile: q and o by channel, the scores, running maximum and sum. */
+static uint32_t attention_row_registers(uint32_t subgroup, uint32_t columns, uint32_t head_dim)
+{
+	return 2 * gqe_div_up(head_dim, subgroup) + columns + 2;
+}
+
+struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
+				uint32_t work_rows, uint32_t head_dim)
+{
+	const struct tile_row *row = tile_rows;
+	for (;; row++) {
+		assert(row < tile_rows + GQE_COUNT(tile_rows));
+		bool fits_device = row->device == ANY_DEVICE || capabilities->is_cpu;
+		bool fits_work = row->up_to == 0 || work_rows <= row->up_to;
+		if ((row->kernel == kernel || row->kernel == ANY_KERNEL) && row->path == path && fits_device && fits_work)
+			break;
+	}
+	uint32_t subgroup = path == GQE_PATH_SUBGROUP ? gqe_tile_subgroup(capabilities) : 1;
+	struct gqe_tile tile = {
+		.workgroup = row->workgroup ? row->workgroup : subgroup,
+		.subgroup = subgroup,
+		.rows = row->rows,
+		.columns = row->columns,
+	};
+	if (row->registers > 0) {
+		uint32_t row_registers = attention_row_registers(subgroup, tile.columns, head_dim);
+		while (tile.rows > 1 && (tile.rows * row_registers > row->registers || tile.rows / 2 >= work_rows))
+			tile.rows /= 2;
+	}
+	return tile;
+}
+
+uint32_t gqe_tile_gathered_bound(uint32_t rows, uint32_t entries_per_row, uint32_t experts)
+{
+	uint64_t bound = 0;
+	for (const struct tile_row *row = tile_rows; row < tile_rows + GQE_COUNT(tile_rows); row++) {
+		if (row->kernel != GQE_KERNEL_GEMM_GATHERED)
+			continue;
+		uint32_t pass_rows = row->up_to == 0 ? rows : gqe_min_u32(rows, row->up_to);
+		uint64_t entries = (uint64_t)pass_rows * entries_per_row;
+		/* Every expert that has entries may have one tile that is not full. */
+		uint64_t tiles = entries / row->rows + (entries < experts ? entries : experts);
+		bound = tiles > bound ? tiles : bound;
+	}
+	assert(bound <= UINT32_MAX);
+	return (uint32_t)bound;
+}

@@ -1,0 +1,25 @@
+/* Tile sizes: data, per class of device, each row saying what it was tuned on. */
+#ifndef GQE_ATTENTION_TILES_H
+#define GQE_ATTENTION_TILES_H
+
+#include "attention/kernels.h"
+
+/* What specializes a kernel; names as in GQE_SPECIALIZATION. */
+struct gqe_tile {
+	uint32_t workgroup, subgroup, rows, columns;
+};
+
+/* The subgroup size that subgroup kernels are built with on this device. */
+uint32_t gqe_tile_subgroup(const struct gqe_capabilities *capabilities);
+
+/*
+ * The tile of a kernel's variant for `path` when there are `work_rows` rows of work (tokens, for attention (token, slot) pairs of
+ * one KV head). `head_dim`: attention's; 0 for other kernels.
+ */
+struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
+				uint32_t work_rows, uint32_t head_dim);
+
+/* Most tiles that gemm_gathered's lists of `entries_per_row` * rows entries over `experts` experts may need, for any tile here. */
+uint32_t gqe_tile_gathered_bound(uint32_t rows, uint32_t entries_per_row, uint32_t experts);
+
+#endif
