@@ -71,9 +71,11 @@ gqe_status gqe_vulkan_list(gqe_device_info **devices, struct gqe_capabilities **
 	if (status != GQE_OK) {
 		return status;
 	}
-	info_list = calloc((size_t)found + 1, sizeof(*info_list));
-	capability_list = calloc((size_t)found + 1, sizeof(*capability_list));
-	if (!info_list || !capability_list) {
+	if (found > 0) {
+		info_list = calloc(found, sizeof(*info_list));
+		capability_list = calloc(found, sizeof(*capability_list));
+	}
+	if (found > 0 && (!info_list || !capability_list)) {
 		free(info_list);
 		free(capability_list);
 		free(physical);
@@ -81,7 +83,9 @@ gqe_status gqe_vulkan_list(gqe_device_info **devices, struct gqe_capabilities **
 	}
 	for (uint32_t i = 0; i < found; i++) {
 		info_list[i] = physical[i].info;
-		capability_list[i] = physical[i].capabilities;
+		if (physical[i].info.usable) {
+			capability_list[i] = physical[i].capabilities;
+		}
 	}
 	free(physical);
 	*devices = info_list;
