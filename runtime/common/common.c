@@ -68,3 +68,28 @@ void gqe_copy_params(void *destination, size_t destination_size, const void *sou
 	memcpy(&source_size, source, sizeof(source_size));
 	memcpy(destination, source, source_size < destination_size ? source_size : destination_size);
 }
+
+const char *gqe_status_name(gqe_status status)
+{
+	switch (status) {
+	case GQE_OK:
+		return "ok";
+	case GQE_ERROR_INTERNAL:
+		return "internal error";
+	case GQE_ERROR_USAGE:
+		return "wrong use";
+	case GQE_ERROR_NO_DEVICE:
+		return "no usable device";
+	case GQE_ERROR_BAD_INPUT:
+		return "bad input";
+	case GQE_ERROR_OUT_OF_MEMORY:
+		return "out of memory";
+	case GQE_ERROR_DEVICE_LOST:
+		return "device lost";
+	case GQE_ERROR_VERIFICATION:
+		return "verification failed";
+	case GQE_CANCELLED:
+		return "cancelled";
+	}
+	return "unknown status";
+}
