@@ -110,8 +110,8 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Duplicate keys of one object. */
-static gqe_status check_keys(const char *file, const cJSON *object, gqe_error *error)
+/* Duplicate keys of one object, which is the value of key `name`. */
+static gqe_status check_keys(const char *file, const char *name, const cJSON *object, gqe_error *error)
 {
 	size_t count = 0, i = 0;
 
@@ -129,25 +129,27 @@ static gqe_status check_keys(const char *file, const cJSON *object, gqe_error *e
 	gqe_status status = GQE_OK;
 	for (i = 1; i < count && status == GQE_OK; i++) {
 		if (strcmp(keys[i - 1], keys[i]) == 0)
-			status = gqe_fail(error, GQE_ERROR_BAD_INPUT, "'%s': the key '%s' appears twice; remove one", file,
-					  gqe_show(keys[i]).text);
+			status = gqe_fail(error, GQE_ERROR_BAD_INPUT, "'%s': the key '%s' appears twice in '%s'; remove one", file,
+					  gqe_show(keys[i]).text, gqe_show(name).text);
 	}
 	free(keys);
 	return status;
 }
 
-/* Recursion is bounded by MAX_DEPTH. `key` is the nearest one above. */
-static gqe_status check_tree(const char *file, const char *key, const cJSON *value, gqe_error *error)
+/* Recursion is bounded by MAX_DEPTH. `key` is the value's, or that of the list it is in; `owner` the key of the object around. */
+static gqe_status check_tree(const char *file, const char *owner, const char *key, const cJSON *value, gqe_error *error)
 {
 	gqe_status status = GQE_OK;
 
 	if (cJSON_IsNumber(value) && !isfinite(value->valuedouble))
-		return gqe_fail(error, GQE_ERROR_BAD_INPUT, "'%s': the number of key '%s' is too large; write a finite one", file,
-				gqe_show(key).text);
-	if (cJSON_IsObject(value))
-		status = check_keys(file, value, error);
+		return gqe_fail(error, GQE_ERROR_BAD_INPUT, "'%s': the number of key '%s' in '%s' is too large; write a finite one",
+				file, gqe_show(key).text, gqe_show(owner).text);
+	if (cJSON_IsObject(value)) {
+		status = check_keys(file, key, value, error);
+		owner = key;
+	}
 	for (const cJSON *item = value->child; item && status == GQE_OK; item = item->next)
-		status = check_tree(file, item->string ? item->string : key, item, error);
+		status = check_tree(file, owner, item->string ? item->string : key, item, error);
 	return status;
 }
 
@@ -189,7 +191,7 @@ gqe_status gqe_json_parse(const char *file, const char *what, const char *text, 
 	else if (!cJSON_IsObject(root))
 		status = gqe_fail(error, GQE_ERROR_BAD_INPUT, "'%s': the %s is JSON but not an object {...}", file, what);
 	else
-		status = check_tree(file, what, root, error);
+		status = check_tree(file, what, what, root, error);
 	free(copy);
 	if (status != GQE_OK) {
 		cJSON_Delete(root);
