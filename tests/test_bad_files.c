@@ -241,7 +241,6 @@ static void a_valid_file_cut_at_any_byte_is_refused(void **state)
 	assert_int_equal(fread(content, 1, whole, stream), whole);
 	fclose(stream);
 	for (size_t length = 0; length < whole; length++) {
-		/* memory of exactly that size, so that a sanitizer sees one byte too far */
 		write_bytes(in_folder("cut.safetensors"), content, length);
 		assert_refused(in_folder("cut.safetensors"), length < 8 + strlen(valid_header) ? "header" : "tensor");
 	}

@@ -240,9 +240,8 @@ static void read_shared_kv(struct reader *reader, gqe_layer_config *layer)
 		layer->shared_kv = GQE_SHARED_KV_DEDICATED;
 	else if (strcmp(text, "mean") == 0)
 		layer->shared_kv = GQE_SHARED_KV_MEAN;
-	else if (!parse_group(text, &layer->shared_kv_group) || layer->shared_kv_group >= layer->kv_heads)
-		fail_key(reader, "shared_kv", "must be \"dedicated\", \"mean\", or \"group_0\" to \"group_%" PRIu32 "\"",
-			 layer->kv_heads ? layer->kv_heads - 1 : 0);
+	else if (!parse_group(text, &layer->shared_kv_group))
+		fail_key(reader, "shared_kv", "must be \"dedicated\", \"mean\", or \"group_0\" to \"group_G-1\" of G KV heads");
 }
 
 static void read_gqe(struct reader *top, gqe_layer_config *layer)
