@@ -1,5 +1,4 @@
-/* One attention layer, a block of rows at a time: project and cache K and V, route, project the queries, attend, combine, project.
- */
+/* One attention layer, a block of rows at a time: cache K and V, route, project the queries, attend, combine, project. */
 #include "reference/reference.h"
 
 #include "attention/layer_weights.h"
