@@ -1,0 +1,26 @@
+/* One check function per kernel: draws a shape from check->random, runs the kernel on it, compares with the reference. */
+#ifndef GQE_SELFTEST_CHECKS_H
+#define GQE_SELFTEST_CHECKS_H
+
+#include "selftest/check.h"
+
+#define GQE_CHECK_FUNCTION(name, NAME) void gqe_check_##name(struct gqe_check *check);
+GQE_KERNELS(GQE_CHECK_FUNCTION)
+#undef GQE_CHECK_FUNCTION
+
+/*
+ * Tolerances, as relative L2 error. u = 2^-24 is f32's rounding unit. They do not depend on the case's dtype, since the reference
+ * gets the rounded weights and all arithmetic is f32; only what is stored as f16 is coarser.
+ *
+ *  ELEMENTWISE  a few roundings and a function good to 2e-7, each at most u to 3u of the value
+ *  SUM          sums of n terms of random sign: u/4 * sqrt(n), in blocks of 256, plus the blocks: below 4e-7 at the sizes drawn
+ *  ATTENTION    scores of size s are off by u * s and exp2 by as much again (the 3 + 2|x| units that GLSL allows it would be more,
+ *               but arguments far below 0 hardly count), and the sum over the keys as above
+ *  STORED_F16   rounding to nearest is at most 2^-11 of a value; a driver may round towards zero, 2^-10
+ */
+#define GQE_CHECK_TOLERANCE_ELEMENTWISE 5e-7
+#define GQE_CHECK_TOLERANCE_SUM 1e-6
+#define GQE_CHECK_TOLERANCE_ATTENTION 2e-6
+#define GQE_CHECK_TOLERANCE_STORED_F16 1e-3
+
+#endif

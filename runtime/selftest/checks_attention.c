@@ -1,0 +1,284 @@
+/* rope_query, kv_store, attention, combine. */
+#include "selftest/checks.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "attention/rope_table.h"
+#include "reference/reference.h"
+
+/* Tables and positions for RoPE: in a tenth of the cases far out, where an angle in f32 would be wrong. */
+struct rope_case {
+	uint32_t kind; /* GQE_ROPE_KIND_... */
+	double theta;
+	uint32_t position;
+	struct gqe_check_tensor *high, *low;
+};
+
+static const gqe_rope rope_of_kind[] = {
+	[GQE_ROPE_KIND_HALF] = GQE_ROPE_HALF,
+	[GQE_ROPE_KIND_INTERLEAVED] = GQE_ROPE_INTERLEAVED,
+	[GQE_ROPE_KIND_NONE] = GQE_ROPE_NONE,
+};
+
+static struct rope_case draw_rope(struct gqe_check *check, uint32_t tokens, uint32_t head_dim, uint32_t max_position)
+{
+	struct rope_case rope = {
+		.kind = gqe_check_between(check, 0, 2),
+		.theta = gqe_check_between(check, 0, 1) ? 10000.0 : 500000.0,
+		.position = gqe_check_between(check, 0, 1) ? gqe_check_between(check, 0, max_position) : 0,
+	};
+	uint32_t pairs = head_dim / 2, high_count = (rope.position + tokens) / GQE_ROPE_LOW + 1;
+	float *high = gqe_check_alloc(check, 2 * (uint64_t)high_count * pairs, sizeof(*high));
+	float *low = gqe_check_alloc(check, 2 * (uint64_t)GQE_ROPE_LOW * pairs, sizeof(*low));
+	if (high != NULL && low != NULL) {
+		gqe_rope_table_fill(rope.theta, pairs, GQE_ROPE_LOW, high_count, high);
+		gqe_rope_table_fill(rope.theta, pairs, 1, GQE_ROPE_LOW, low);
+	}
+	rope.high = gqe_check_floats(check, "rope_high", high, 2 * (uint64_t)high_count * pairs);
+	rope.low = gqe_check_floats(check, "rope_low", low, 2 * (uint64_t)GQE_ROPE_LOW * pairs);
+	return rope;
+}
+
+void gqe_check_rope_query(struct gqe_check *check)
+{
+	uint32_t batch = gqe_check_between(check, 1, 3), tokens = gqe_check_tokens(check), rows = batch * tokens;
+	uint32_t q_slots = gqe_check_between(check, 1, 6), head_dim = gqe_check_head_dim(check);
+	struct rope_case rope = draw_rope(check, tokens, head_dim, (1u << 20) - 1);
+	const float scale = 1.44269504f / sqrtf((float)head_dim);
+	gqe_check_shape(check, "B=%u T=%u position=%u slots=%u d_h=%u kind=%u theta=%g", batch, tokens, rope.position, q_slots,
+			head_dim, rope.kind, rope.theta);
+	uint64_t heads = (uint64_t)rows * q_slots;
+	float *q = gqe_check_normal(check, heads * head_dim);
+	struct gqe_check_tensor *inout = gqe_check_inout(check, "q", q, heads * head_dim);
+	if (!gqe_check_place(check))
+		return;
+	const struct gqe_push_rope_query push = {
+		.rope_high = rope.kind == GQE_ROPE_KIND_NONE ? 0 : rope.high->buffer.address,
+		.rope_low = rope.kind == GQE_ROPE_KIND_NONE ? 0 : rope.low->buffer.address,
+		.q = inout->buffer.address,
+		.rows = rows,
+		.tokens = tokens,
+		.position = rope.position,
+		.q_slots = q_slots,
+		.head_size = head_dim,
+		.rope_kind = rope.kind,
+		.scale = scale,
+	};
+	while (gqe_check_pass(check))
+		gqe_record_rope_query(&check->recorder, check->dtype, &push);
+	for (uint64_t head = 0; head < heads; head++)
+		gqe_reference_rope(rope_of_kind[rope.kind], rope.theta, head_dim, rope.position + head / q_slots % tokens, scale,
+				   q + head * head_dim);
+	gqe_check_compare(check, inout, q, GQE_CHECK_TOLERANCE_ELEMENTWISE);
+}
+
+/* What kv_store is to leave for head `head` (of K if `rotated`) of a row: [head_dim]. */
+static void expect_stored(const struct gqe_push_kv_store *push, const struct rope_case *rope, bool rotated, const float *source,
+			  uint32_t row, uint32_t head, float *out)
+{
+	bool is_mean = head == push->source_heads;
+	uint32_t first = is_mean ? 0 : head, count = is_mean ? push->source_heads : 1;
+	for (uint32_t i = 0; i < push->head_size; i++) {
+		double sum = 0;
+		for (uint32_t h = first; h < first + count; h++)
+			sum += source[((uint64_t)row * push->source_heads + h) * push->head_size + i];
+		out[i] = (float)(sum / count);
+	}
+	if (rotated)
+		gqe_reference_rope(rope_of_kind[rope->kind], rope->theta, push->head_size, push->position + row % push->tokens, 1.0,
+				   out);
+}
+
+void gqe_check_kv_store(struct gqe_check *check)
+{
+	uint32_t batch = gqe_check_between(check, 1, 3), tokens = gqe_check_tokens(check), rows = batch * tokens;
+	uint32_t source_heads = gqe_check_between(check, 1, 5), mean_head = gqe_check_between(check, 0, 1);
+	uint32_t head_dim = gqe_check_head_dim(check), cache_heads = source_heads + mean_head;
+	struct rope_case rope = draw_rope(check, tokens, head_dim, 300);
+	uint32_t capacity = rope.position + tokens + gqe_check_between(check, 0, 9);
+	gqe_check_shape(check, "B=%u T=%u position=%u capacity=%u heads=%u mean=%u d_h=%u kind=%u", batch, tokens, rope.position,
+			capacity, source_heads, mean_head, head_dim, rope.kind);
+	uint64_t source_count = (uint64_t)rows * source_heads * head_dim;
+	uint64_t cache_count = (uint64_t)batch * cache_heads * capacity * head_dim;
+	float *k = gqe_check_normal(check, source_count), *v = gqe_check_normal(check, source_count);
+	float *expected_k = gqe_check_untouched(check, cache_count), *expected_v = gqe_check_untouched(check, cache_count);
+	struct gqe_check_tensor *k_in = gqe_check_floats(check, "k", k, source_count);
+	struct gqe_check_tensor *v_in = gqe_check_floats(check, "v", v, source_count);
+	struct gqe_check_tensor *k_out = gqe_check_output(check, "k_cache", gqe_check_weight_bytes(check), cache_count);
+	struct gqe_check_tensor *v_out = gqe_check_output(check, "v_cache", gqe_check_weight_bytes(check), cache_count);
+	if (!gqe_check_place(check))
+		return;
+	const struct gqe_push_kv_store push = {
+		.rope_high = rope.kind == GQE_ROPE_KIND_NONE ? 0 : rope.high->buffer.address,
+		.rope_low = rope.kind == GQE_ROPE_KIND_NONE ? 0 : rope.low->buffer.address,
+		.k = k_in->buffer.address,
+		.v = v_in->buffer.address,
+		.k_cache = k_out->buffer.address,
+		.v_cache = v_out->buffer.address,
+		.rows = rows,
+		.tokens = tokens,
+		.position = rope.position,
+		.capacity = capacity,
+		.source_heads = source_heads,
+		.mean_head = mean_head,
+		.head_size = head_dim,
+		.rope_kind = rope.kind,
+	};
+	while (gqe_check_pass(check))
+		gqe_record_kv_store(&check->recorder, check->dtype, &push);
+	for (uint32_t row = 0; row < rows; row++) {
+		for (uint32_t head = 0; head < cache_heads; head++) {
+			uint64_t place = ((uint64_t)row / tokens * cache_heads + head) * capacity + rope.position + row % tokens;
+			expect_stored(&push, &rope, true, k, row, head, expected_k + place * head_dim);
+			expect_stored(&push, &rope, false, v, row, head, expected_v + place * head_dim);
+		}
+	}
+	double tolerance = check->dtype == GQE_DTYPE_F16 ? GQE_CHECK_TOLERANCE_STORED_F16 : GQE_CHECK_TOLERANCE_ELEMENTWISE;
+	gqe_check_compare(check, k_out, expected_k, tolerance);
+	gqe_check_compare(check, v_out, expected_v, tolerance);
+}
+
+/* An attention problem; every slot of q has a KV head. */
+struct attention_case {
+	struct gqe_push_attention push; /* pointers still 0 */
+	uint32_t head_dim;
+	uint64_t q_count, cache_count, o_count;
+};
+
+/* Which KV head the shared slot attends to. */
+enum { SHARED_NONE, SHARED_GROUP, SHARED_OWN, SHARED_VARIANTS };
+
+static struct attention_case draw_attention(struct gqe_check *check)
+{
+	uint32_t groups = gqe_check_between(check, 1, 3), slots = gqe_check_between(check, 1, 4);
+	uint32_t shared = check->number % SHARED_VARIANTS, position = 0;
+	uint32_t tokens = gqe_check_tokens(check), routed = groups * slots;
+	bool has_weighted_slot = gqe_check_between(check, 0, 1);
+	if (gqe_check_between(check, 0, 1))
+		position = gqe_check_between(check, 1, 200);
+	struct attention_case problem = {
+		.head_dim = gqe_check_head_dim(check),
+		.push =
+			{
+				.batch = check->number % 3 == 2 ? gqe_check_between(check, 2, 3) : 1,
+				.tokens = tokens,
+				.position = position,
+				.capacity = position + tokens + gqe_check_between(check, 0, 9),
+				.kv_heads = groups + (shared == SHARED_OWN),
+				.groups = groups,
+				.slots_per_group = slots,
+				.q_slots = routed + (shared != SHARED_NONE),
+				.o_slots = routed + has_weighted_slot + (shared != SHARED_NONE),
+				.shared_head = GQE_NONE,
+				.q_shared = GQE_NONE,
+				.o_shared = GQE_NONE,
+			},
+	};
+	struct gqe_push_attention *push = &problem.push;
+	if (shared != SHARED_NONE) {
+		push->shared_head = shared == SHARED_OWN ? groups : gqe_random_below(&check->random, groups);
+		push->q_shared = push->q_slots - 1;
+		push->o_shared = push->o_slots - 1;
+	}
+	uint64_t rows = (uint64_t)push->batch * push->tokens;
+	problem.q_count = rows * push->q_slots * problem.head_dim;
+	problem.o_count = rows * push->o_slots * problem.head_dim;
+	problem.cache_count = (uint64_t)push->batch * push->kv_heads * push->capacity * problem.head_dim;
+	return problem;
+}
+
+/* Keys past the last token hold NaN: no kernel may look there. */
+static float *draw_cache(struct gqe_check *check, const struct attention_case *problem)
+{
+	float *cache = gqe_check_normal_weights(check, problem->cache_count);
+	const struct gqe_push_attention *push = &problem->push;
+	for (uint64_t i = 0; cache != NULL && i < problem->cache_count; i++) {
+		if (i / problem->head_dim % push->capacity >= push->position + push->tokens)
+			cache[i] = NAN;
+	}
+	return cache;
+}
+
+static void expect_attention(const struct attention_case *problem, const float *q, const float *k, const float *v, float *o)
+{
+	const struct gqe_push_attention *push = &problem->push;
+	const uint32_t head_dim = problem->head_dim;
+	for (uint64_t row = 0; row < (uint64_t)push->batch * push->tokens; row++) {
+		uint32_t keys = push->position + (uint32_t)(row % push->tokens) + 1;
+		for (uint32_t slot = 0; slot < push->q_slots; slot++) {
+			bool is_shared = slot == push->q_shared;
+			uint32_t head = is_shared ? push->shared_head : slot / push->slots_per_group;
+			uint64_t cache = (row / push->tokens * push->kv_heads + head) * push->capacity * head_dim;
+			gqe_reference_attend(head_dim, keys, q + (row * push->q_slots + slot) * head_dim, k + cache, v + cache,
+					     o + (row * push->o_slots + (is_shared ? push->o_shared : slot)) * head_dim);
+		}
+	}
+}
+
+void gqe_check_attention(struct gqe_check *check)
+{
+	struct attention_case problem = draw_attention(check);
+	struct gqe_push_attention *push = &problem.push;
+	gqe_check_shape(check, "B=%u T=%u position=%u capacity=%u G=%u slots=%u shared=%d d_h=%u o_slots=%u", push->batch,
+			push->tokens, push->position, push->capacity, push->groups, push->slots_per_group, (int)push->shared_head,
+			problem.head_dim, push->o_slots);
+	/* From flat to sharp distributions. The kernel works in powers of two, the reference in powers of e. */
+	float sharpness = (float)gqe_check_between(check, 1, 4) / sqrtf((float)problem.head_dim);
+	float *q = gqe_check_normal(check, problem.q_count);
+	float *q_base_e = gqe_check_alloc(check, problem.q_count, sizeof(*q_base_e));
+	for (uint64_t i = 0; q != NULL && q_base_e != NULL && i < problem.q_count; i++) {
+		q_base_e[i] = q[i] * sharpness;
+		q[i] = q_base_e[i] * 1.44269504f;
+	}
+	float *k = draw_cache(check, &problem), *v = draw_cache(check, &problem);
+	uint32_t cache_rows = push->batch * push->kv_heads * push->capacity;
+	struct gqe_check_tensor *q_in = gqe_check_floats(check, "q", q, problem.q_count);
+	struct gqe_check_tensor *k_in = gqe_check_weights(check, "k_cache", k, cache_rows, problem.head_dim, problem.head_dim);
+	struct gqe_check_tensor *v_in = gqe_check_weights(check, "v_cache", v, cache_rows, problem.head_dim, problem.head_dim);
+	struct gqe_check_tensor *out = gqe_check_output(check, "o", sizeof(float), problem.o_count);
+	float *expected = gqe_check_untouched(check, problem.o_count);
+	if (!gqe_check_place(check))
+		return;
+	push->q = q_in->buffer.address;
+	push->k_cache = k_in->buffer.address;
+	push->v_cache = v_in->buffer.address;
+	push->o = out->buffer.address;
+	while (gqe_check_pass(check))
+		gqe_record_attention(&check->recorder, check->dtype, problem.head_dim, push);
+	expect_attention(&problem, q_base_e, k, v, expected);
+	gqe_check_compare(check, out, expected, GQE_CHECK_TOLERANCE_ATTENTION);
+}
+
+void gqe_check_combine(struct gqe_check *check)
+{
+	uint32_t rows = gqe_check_tokens(check), hard_slots = gqe_check_between(check, 1, 16);
+	uint32_t head_dim = gqe_check_head_dim(check), has_weighted = gqe_check_between(check, 0, 1);
+	uint32_t o_slots = hard_slots + has_weighted + gqe_check_between(check, 0, 1), scale = gqe_check_between(check, 0, 1);
+	gqe_check_shape(check, "rows=%u hard=%u o_slots=%u d_h=%u weighted=%u scale=%u", rows, hard_slots, o_slots, head_dim,
+			has_weighted, scale);
+	uint64_t weights = (uint64_t)rows * hard_slots, count = (uint64_t)rows * o_slots * head_dim;
+	float *gate = gqe_check_normal(check, weights), *selected = gqe_check_normal(check, weights);
+	float *o = gqe_check_normal(check, count);
+	struct gqe_check_tensor *gate_in = gqe_check_floats(check, "gate", gate, weights);
+	struct gqe_check_tensor *selected_in = gqe_check_floats(check, "selected", selected, weights);
+	struct gqe_check_tensor *inout = gqe_check_inout(check, "o", o, count);
+	if (!gqe_check_place(check))
+		return;
+	const struct gqe_push_combine push = {
+		.gate = gate_in->buffer.address,
+		.selected = selected_in->buffer.address,
+		.o = inout->buffer.address,
+		.rows = rows,
+		.hard_slots = hard_slots,
+		.o_slots = o_slots,
+		.head_size = head_dim,
+		.weighted_slot = has_weighted ? hard_slots : GQE_NONE,
+		.scale_hard = scale,
+	};
+	while (gqe_check_pass(check))
+		gqe_record_combine(&check->recorder, check->dtype, &push);
+	gqe_reference_combine(rows, hard_slots, o_slots, head_dim, gate, selected, has_weighted ? (int32_t)hard_slots : -1, scale,
+			      o);
+	gqe_check_compare(check, inout, o, GQE_CHECK_TOLERANCE_ELEMENTWISE);
+}

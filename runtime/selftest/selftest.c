@@ -1,0 +1,125 @@
+/* gqe_selftest: every kernel of every path that the device gets, case by case. */
+#include "selftest/checks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "attention/context.h"
+#include "attention/kernel_table.h"
+
+#define DEFAULT_SEED 20260609
+#define DEFAULT_CASES 4
+#define DEFAULT_MAX_TOKENS 300
+
+#define CHECK_ROW(name, NAME) [GQE_KERNEL_##NAME] = gqe_check_##name,
+static void (*const check_functions[GQE_KERNEL_COUNT])(struct gqe_check *check) = {GQE_KERNELS(CHECK_ROW)};
+
+struct selftest {
+	gqe_selftest_params params;
+	gqe_context *context;
+	struct gqe_vulkan *vulkan;
+	struct gqe_steps *steps;
+	uint64_t run, failed;
+};
+
+/* A case's random stream depends on nothing but what the case is, so that a single one can be repeated. */
+static struct gqe_random case_random(const struct selftest *test, enum gqe_kernel kernel, gqe_path path, gqe_dtype dtype,
+				     uint32_t number)
+{
+	uint64_t stream = (((uint64_t)kernel * 16 + (uint64_t)path) * 16 + (uint64_t)dtype) << 32 | number;
+	return gqe_random_seed(test->params.seed, stream);
+}
+
+static gqe_status run_case(struct selftest *test, enum gqe_kernel kernel, gqe_path path, gqe_dtype dtype, uint32_t number,
+			   gqe_error *failure, gqe_error *error)
+{
+	struct gqe_check *check = calloc(1, sizeof(*check));
+	if (check == NULL)
+		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no host memory for a case of the self-test");
+	check->recorder = (struct gqe_recorder){
+		.steps = test->steps,
+		.capabilities = &test->vulkan->capabilities,
+		.path = path,
+	};
+	check->vulkan = test->vulkan;
+	check->dtype = dtype;
+	check->number = number;
+	check->max_tokens = test->params.max_tokens;
+	check->threads = gqe_context_threads(test->context);
+	check->random = case_random(test, kernel, path, dtype, number);
+	check->error = error;
+	check_functions[kernel](check);
+	gqe_check_release(check);
+
+	gqe_status status = check->status;
+	if (status == GQE_OK) {
+		gqe_selftest_case result = {
+			.kernel = gqe_kernel_name(kernel),
+			.path = path,
+			.dtype = dtype,
+			.shape = check->shape,
+			.passed = !check->failed,
+			.error = check->measured,
+			.tolerance = check->tolerance,
+			.detail = check->detail,
+		};
+		test->run++;
+		test->failed += check->failed;
+		if (check->failed && test->failed == 1)
+			gqe_fail(failure, GQE_ERROR_VERIFICATION, "%s, %s %s, %s: %s", result.kernel, gqe_path_name(path),
+				 gqe_dtype_name(dtype), result.shape, result.detail);
+		if (test->params.on_case != NULL)
+			test->params.on_case(test->params.user, &result);
+	}
+	free(check);
+	return status;
+}
+
+static gqe_status run_cases(struct selftest *test, gqe_error *failure, gqe_error *error)
+{
+	const gqe_device_info *info = &test->vulkan->info;
+	static const gqe_dtype dtypes[] = {GQE_DTYPE_F32, GQE_DTYPE_F16};
+	for (uint32_t p = 0; p < info->path_count; p++) {
+		for (uint32_t d = 0; d < GQE_COUNT(dtypes); d++) {
+			if (dtypes[d] == GQE_DTYPE_F16 && !test->vulkan->capabilities.storage16)
+				continue;
+			for (enum gqe_kernel kernel = 0; kernel < GQE_KERNEL_COUNT; kernel++) {
+				bool is_wanted =
+					test->params.kernel == NULL || strcmp(test->params.kernel, gqe_kernel_name(kernel)) == 0;
+				if (!is_wanted || !gqe_kernel_has(kernel, info->paths[p], dtypes[d]))
+					continue;
+				for (uint32_t number = 0; number < test->params.cases; number++) {
+					gqe_status status =
+						run_case(test, kernel, info->paths[p], dtypes[d], number, failure, error);
+					if (status != GQE_OK)
+						return status;
+				}
+			}
+		}
+	}
+	return GQE_OK;
+}
+
+gqe_status gqe_selftest(gqe_context *context, const gqe_selftest_params *params, gqe_error *error)
+{
+	if (context == NULL || gqe_context_vulkan(context) == NULL)
+		return gqe_fail(error, GQE_ERROR_USAGE,
+				"the self-test needs a Vulkan device: the reference has nothing to compare with");
+	struct selftest test = {.context = context, .vulkan = gqe_context_vulkan(context)};
+	gqe_copy_params(&test.params, sizeof(test.params), params);
+	test.params.seed = test.params.seed != 0 ? test.params.seed : DEFAULT_SEED;
+	test.params.cases = test.params.cases != 0 ? test.params.cases : DEFAULT_CASES;
+	test.params.max_tokens = test.params.max_tokens != 0 ? test.params.max_tokens : DEFAULT_MAX_TOKENS;
+
+	gqe_error failure = {0};
+	gqe_status status = gqe_steps_create(test.vulkan, &test.steps, error);
+	if (status == GQE_OK)
+		status = run_cases(&test, &failure, error);
+	gqe_steps_destroy(&test.steps);
+	if (status == GQE_OK && test.run == 0)
+		status = gqe_fail(error, GQE_ERROR_USAGE, "no kernel is called '%s'", test.params.kernel);
+	if (status == GQE_OK && test.failed > 0)
+		status = gqe_fail(error, GQE_ERROR_VERIFICATION, "%llu of %llu cases of the self-test failed; the first: %s",
+				  (unsigned long long)test.failed, (unsigned long long)test.run, failure.message);
+	return status;
+}
