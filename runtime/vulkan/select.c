@@ -140,11 +140,14 @@ gqe_status gqe_device_select(const gqe_device_info *devices, uint32_t count, con
 	if (automatic) {
 		found = best_match(devices, count, NULL, matches_all);
 	} else {
+		/* A short number is an index or a mistake; a longer one may well be a UUID, or the 4090 of a name. */
+		size_t length = strlen(selector);
+		bool only_index = length < MIN_UUID_DIGITS && strspn(selector, "0123456789") == length;
 		found = parse_index(selector, count);
-		if (found == count) {
+		if (found == count && !only_index) {
 			found = best_match(devices, count, selector, matches_uuid);
 		}
-		if (found == count) {
+		if (found == count && !only_index) {
 			found = best_match(devices, count, selector, matches_name);
 		}
 	}

@@ -1,6 +1,7 @@
 #include "vulkan/steps.h"
 #include "vulkan/commands.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -255,6 +256,7 @@ void gqe_steps_fill(struct gqe_steps *steps, const struct gqe_buffer *buffer, ui
 	if (steps->error.status != GQE_OK || bytes == 0 || !inside(steps, buffer, offset, bytes)) {
 		return;
 	}
+	assert(offset % 4 == 0 && bytes % 4 == 0);
 	struct step step = {.kind = STEP_FILL, .work = WORK_PER_BYTE * (double)bytes};
 	step.fill.buffer = buffer->handle;
 	step.fill.offset = buffer->offset + offset;

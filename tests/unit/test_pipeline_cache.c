@@ -1,0 +1,224 @@
+/* The pipeline cache's file, with a made-up driver: what is written comes back, and anything else is a miss. */
+#include "vulkan/pipeline_cache.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* The made-up driver: its cache's content, and what it was given. */
+static uint8_t content[1000];
+static uint8_t given[sizeof(content)];
+static size_t given_bytes;
+
+static VkResult VKAPI_PTR create_cache(VkDevice device, const VkPipelineCacheCreateInfo *info,
+				       const VkAllocationCallbacks *allocator, VkPipelineCache *cache)
+{
+	(void)device;
+	(void)allocator;
+	assert_true(info->initialDataSize <= sizeof(given));
+	given_bytes = info->initialDataSize;
+	if (given_bytes) {
+		memcpy(given, info->pInitialData, given_bytes);
+	}
+	*cache = (VkPipelineCache)1;
+	return VK_SUCCESS;
+}
+
+static VkResult VKAPI_PTR fail_to_create_cache(VkDevice device, const VkPipelineCacheCreateInfo *info,
+					       const VkAllocationCallbacks *allocator, VkPipelineCache *cache)
+{
+	(void)device;
+	(void)info;
+	(void)allocator;
+	(void)cache;
+	return VK_ERROR_OUT_OF_HOST_MEMORY;
+}
+
+static VkResult VKAPI_PTR get_data(VkDevice device, VkPipelineCache cache, size_t *bytes, void *data)
+{
+	(void)device;
+	(void)cache;
+	*bytes = sizeof(content);
+	if (data) {
+		memcpy(data, content, sizeof(content));
+	}
+	return VK_SUCCESS;
+}
+
+static void VKAPI_PTR destroy_cache(VkDevice device, VkPipelineCache cache, const VkAllocationCallbacks *allocator)
+{
+	(void)device;
+	(void)cache;
+	(void)allocator;
+}
+
+static struct gqe_vulkan made_up_device(void)
+{
+	return (struct gqe_vulkan){
+		.fn =
+			{
+				.vkCreatePipelineCache = create_cache,
+				.vkGetPipelineCacheData = get_data,
+				.vkDestroyPipelineCache = destroy_cache,
+			},
+		.info = {.vendor_id = 0xabcd, .device_id = 0x1234, .driver_version = 7, .uuid = {1, 2, 3}},
+		.pipeline_cache_uuid = {9, 8, 7},
+	};
+}
+
+static char folder[] = "/tmp/gqe-test-pipeline-cache-XXXXXX";
+static char cache_dir[256]; /* two folders deep, which open and close make */
+static char path[512];
+
+/* One life of a context: opens the cache, and closes it with what the driver then holds. True: the file was used. */
+static bool live(struct gqe_vulkan *vulkan)
+{
+	struct gqe_pipeline_cache cache;
+	gqe_pipeline_cache_open(vulkan, cache_dir, &cache);
+	bool hit = given_bytes == sizeof(content) && memcmp(given, content, sizeof(content)) == 0;
+	assert_true(hit || given_bytes == 0);
+	if (cache.path) {
+		snprintf(path, sizeof(path), "%s", cache.path);
+	}
+	gqe_pipeline_cache_close(vulkan, &cache);
+	return hit;
+}
+
+static void change_file(long offset, int byte)
+{
+	FILE *file = fopen(path, "r+b");
+	assert_non_null(file);
+	fseek(file, offset, offset < 0 ? SEEK_END : SEEK_SET);
+	fputc(byte, file);
+	fclose(file);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(content); i++) {
+		content[i] = (uint8_t)(i * 7);
+	}
+	struct gqe_vulkan vulkan = made_up_device();
+	remove(path);
+	assert_false(live(&vulkan));
+	assert_true(live(&vulkan));
+	return 0;
+}
+
+static void test_a_damaged_file_is_a_miss_and_is_replaced(void **state)
+{
+	(void)state;
+	struct gqe_vulkan vulkan = made_up_device();
+	static const long offsets[] = {0, 8, 12, 30, 50, 56, 64, 500, -1};
+	for (size_t i = 0; i < GQE_COUNT(offsets); i++) {
+		change_file(offsets[i], 0xee);
+		assert_false(live(&vulkan));
+		assert_true(live(&vulkan));
+	}
+}
+
+static void test_a_truncated_or_longer_file_is_a_miss(void **state)
+{
+	(void)state;
+	struct gqe_vulkan vulkan = made_up_device();
+	static const long lengths[] = {0, 1, 71, 72, 73, 1071, 1073};
+	for (size_t i = 0; i < GQE_COUNT(lengths); i++) {
+		assert_int_equal(truncate(path, lengths[i]), 0);
+		assert_false(live(&vulkan));
+		assert_true(live(&vulkan));
+	}
+}
+
+static void test_another_driver_or_device_is_a_miss(void **state)
+{
+	(void)state;
+	struct gqe_vulkan newer_driver = made_up_device();
+	newer_driver.info.driver_version++;
+	assert_false(live(&newer_driver));
+	struct gqe_vulkan vulkan = made_up_device();
+	assert_false(live(&vulkan));
+	struct gqe_vulkan rebuilt_driver = made_up_device();
+	rebuilt_driver.pipeline_cache_uuid[5] = 1;
+	assert_false(live(&rebuilt_driver));
+	struct gqe_vulkan other_device = made_up_device();
+	other_device.info.uuid[15] = 1;
+	assert_false(live(&other_device));
+	assert_true(live(&rebuilt_driver)); /* two devices have two files */
+	assert_true(live(&other_device));
+	remove(path);
+}
+
+static void test_an_unchanged_cache_is_not_written(void **state)
+{
+	(void)state;
+	struct gqe_vulkan vulkan = made_up_device();
+	struct gqe_pipeline_cache cache;
+	gqe_pipeline_cache_open(&vulkan, cache_dir, &cache);
+	assert_int_equal(remove(path), 0);
+	gqe_pipeline_cache_close(&vulkan, &cache);
+	assert_int_not_equal(access(path, F_OK), 0);
+}
+
+static void test_nothing_on_disk_when_not_wanted_or_not_possible(void **state)
+{
+	(void)state;
+	struct gqe_vulkan vulkan = made_up_device();
+	struct gqe_pipeline_cache cache;
+	gqe_pipeline_cache_open(&vulkan, "", &cache);
+	assert_null(cache.path);
+	assert_true(cache.handle != VK_NULL_HANDLE);
+	gqe_pipeline_cache_close(&vulkan, &cache);
+
+	gqe_pipeline_cache_open(&vulkan, "/dev/null/nowhere", &cache);
+	gqe_pipeline_cache_close(&vulkan, &cache);
+
+	vulkan.capabilities.quirks = GQE_QUIRK_NO_PIPELINE_CACHE;
+	gqe_pipeline_cache_open(&vulkan, cache_dir, &cache);
+	assert_true(cache.handle == VK_NULL_HANDLE);
+	gqe_pipeline_cache_close(&vulkan, &cache);
+
+	vulkan.capabilities.quirks = 0;
+	vulkan.fn.vkCreatePipelineCache = fail_to_create_cache;
+	gqe_pipeline_cache_open(&vulkan, cache_dir, &cache);
+	assert_true(cache.handle == VK_NULL_HANDLE);
+	gqe_pipeline_cache_close(&vulkan, &cache);
+}
+
+static int make_folder(void **state)
+{
+	(void)state;
+	if (!mkdtemp(folder)) {
+		return -1;
+	}
+	snprintf(cache_dir, sizeof(cache_dir), "%s/a/b", folder);
+	return 0;
+}
+
+static int remove_folder(void **state)
+{
+	(void)state;
+	char parent[512];
+	remove(path);
+	rmdir(cache_dir);
+	snprintf(parent, sizeof(parent), "%s/a", folder);
+	rmdir(parent);
+	return rmdir(folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_a_damaged_file_is_a_miss_and_is_replaced, set_up),
+		cmocka_unit_test_setup(test_a_truncated_or_longer_file_is_a_miss, set_up),
+		cmocka_unit_test_setup(test_another_driver_or_device_is_a_miss, set_up),
+		cmocka_unit_test_setup(test_an_unchanged_cache_is_not_written, set_up),
+		cmocka_unit_test_setup(test_nothing_on_disk_when_not_wanted_or_not_possible, set_up),
+	};
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

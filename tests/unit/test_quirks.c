@@ -1,0 +1,56 @@
+/* Both ends of every quirk's driver range. */
+#include "vulkan/device.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define AMD 0x1002
+#define NVIDIA 0x10de
+
+static uint32_t nvidia_version(uint32_t major, uint32_t minor, uint32_t patch)
+{
+	return major << 22 | minor << 14 | patch << 6;
+}
+
+static uint32_t nvidia(uint32_t major, uint32_t minor, uint32_t patch)
+{
+	return gqe_quirks(NVIDIA, VK_DRIVER_ID_NVIDIA_PROPRIETARY, nvidia_version(major, minor, patch), VK_API_VERSION_1_2);
+}
+
+static void test_nvidia_470_before_its_fix_has_no_pipeline_cache(void **state)
+{
+	(void)state;
+	assert_int_equal(nvidia(465, 31, 0), 0);
+	assert_int_equal(nvidia(470, 0, 0), GQE_QUIRK_NO_PIPELINE_CACHE);
+	assert_int_equal(nvidia(470, 62, 1), GQE_QUIRK_NO_PIPELINE_CACHE);
+	assert_int_equal(nvidia(470, 62, 2), 0);
+	assert_int_equal(nvidia(535, 183, 1), 0);
+	assert_int_equal(gqe_quirks(NVIDIA, VK_DRIVER_ID_MESA_LLVMPIPE, nvidia_version(470, 1, 0), VK_API_VERSION_1_3), 0);
+}
+
+static void test_moltenvk_on_amd_has_broken_subgroups(void **state)
+{
+	(void)state;
+	assert_int_equal(gqe_quirks(AMD, VK_DRIVER_ID_MOLTENVK, 10204, VK_API_VERSION_1_2), GQE_QUIRK_BROKEN_SUBGROUP);
+	assert_int_equal(gqe_quirks(0x106b, VK_DRIVER_ID_MOLTENVK, 10204, VK_API_VERSION_1_2), 0);
+	assert_int_equal(gqe_quirks(AMD, VK_DRIVER_ID_MESA_RADV, 1, VK_API_VERSION_1_3), 0);
+}
+
+static void test_an_unknown_device_has_none(void **state)
+{
+	(void)state;
+	assert_int_equal(gqe_quirks(0, (VkDriverId)0, 0, VK_API_VERSION_1_2), 0);
+	assert_int_equal(gqe_quirks(UINT32_MAX, (VkDriverId)12345, UINT32_MAX, UINT32_MAX), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nvidia_470_before_its_fix_has_no_pipeline_cache),
+		cmocka_unit_test(test_moltenvk_on_amd_has_broken_subgroups),
+		cmocka_unit_test(test_an_unknown_device_has_none),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
