@@ -217,6 +217,18 @@ static void long_names_are_cut_in_messages(void **state)
 	write_tensor_bytes(in_folder("long.safetensors"), header, 0);
 	assert_refused(in_folder("long.safetensors"), "start-x");
 	assert_refused(in_folder("long.safetensors"), "...': 'dtype' is not a text");
+	/* around the length at which names begin to be cut, also in the middle of a character */
+	for (size_t length = 40; length < 140; length++) {
+		for (size_t i = 0; i < length; i++)
+			memcpy(header + 8 + 2 * i, "\xc3\xa9", 2);
+		strcpy(header + 8 + 2 * length, "\":{}}");
+		write_tensor_bytes(in_folder("long.safetensors"), header, 0);
+		assert_refused(in_folder("long.safetensors"), "start-\xc3\xa9");
+		memset(header + 8, 'x', length);
+		strcpy(header + 8 + length, "\":{}}");
+		write_tensor_bytes(in_folder("long.safetensors"), header, 0);
+		assert_refused(in_folder("long.safetensors"), "start-x");
+	}
 	free(header);
 }
 

@@ -24,9 +24,7 @@ struct gqe_shown gqe_show(const char *name)
 		unsigned char c = (unsigned char)name[i];
 		shown.text[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
 	}
-	memcpy(shown.text + length, more, sizeof(more));
-	if (!cut)
-		shown.text[length] = '\0';
+	strcpy(shown.text + length, cut ? more : "");
 	return shown;
 }
 
