@@ -9,9 +9,8 @@
 #define NEEDED_PUSH_BYTES 128
 
 /* Subgroup operations that the kernels of the subgroup path use. */
-#define NEEDED_SUBGROUP_OPERATIONS                                                                          \
-	(VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_BALLOT_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT | \
-	 VK_SUBGROUP_FEATURE_ARITHMETIC_BIT)
+#define NEEDED_SUBGROUP_OPERATIONS \
+	(VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_BALLOT_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT)
 
 /* The optional parts of Vulkan that are looked at: core in 1.3, an extension before. */
 struct optional_parts {
