@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static char folder[256], path[300];
 
@@ -279,6 +280,8 @@ static void texts_cut_anywhere_are_refused(void **state)
 		write_bytes(path, own_config, length);
 		assert_bad_input(gqe_layer_config_read(path, &config, &error), &error, path, "config");
 	}
+	assert_int_equal(truncate(path, (off_t)17 << 20), 0); /* far beyond any config */
+	assert_bad_input(gqe_layer_config_read(path, &config, &error), &error, path, "bytes");
 	assert_bad_input(gqe_layer_config_read(folder, &config, &error), &error, folder, "folder");
 	snprintf(path, sizeof(path), "%s/no_config.json", folder);
 	assert_bad_input(gqe_layer_config_read(path, &config, &error), &error, path, "open");

@@ -83,6 +83,7 @@ static const struct bad_header bad_headers[] = {
 	{"UTF-8", 8, "{\"\xff\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}"},
 	{"UTF-8", 8, "{\"\xc0\xaf\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}"},
 	{"UTF-8", 8, "{\"\xed\xa0\x80\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}"},
+	{"UTF-8", 8, "{\"\xf4\x90\x80\x80\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}"},
 	/* NUL and control characters in names */
 	{"NUL", 8, "{\"a\\u0000b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}"},
 	{"control character", 8, "{\"a\nb\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}"},
@@ -206,6 +207,28 @@ static void nesting_is_bounded(void **state)
 	free(header);
 }
 
+static void more_values_than_any_model_has_are_refused(void **state)
+{
+	(void)state;
+	enum { VALUES = 5000000 };
+	char *header = must_allocate(2 * VALUES + 16);
+	size_t length = (size_t)sprintf(header, "{\"a\":[");
+	for (size_t i = 0; i < VALUES; i++)
+		memcpy(header + length + 2 * i, "1,", 2);
+	strcpy(header + length + 2 * VALUES, "1]}");
+	write_tensor_bytes(in_folder("many.safetensors"), header, 0);
+	assert_refused(in_folder("many.safetensors"), "values");
+	free(header);
+}
+
+static void a_zero_byte_in_the_header_is_refused(void **state)
+{
+	(void)state;
+	static const uint8_t content[] = {3, 0, 0, 0, 0, 0, 0, 0, '{', '}', 0};
+	write_bytes(in_folder("zero.safetensors"), content, sizeof(content));
+	assert_refused(in_folder("zero.safetensors"), "NUL");
+}
+
 static void long_names_are_cut_in_messages(void **state)
 {
 	(void)state;
@@ -217,17 +240,20 @@ static void long_names_are_cut_in_messages(void **state)
 	write_tensor_bytes(in_folder("long.safetensors"), header, 0);
 	assert_refused(in_folder("long.safetensors"), "start-x");
 	assert_refused(in_folder("long.safetensors"), "...': 'dtype' is not a text");
-	/* around the length at which names begin to be cut, also in the middle of a character */
+	/* around the length at which names begin to be cut, never in the middle of a character */
 	for (size_t length = 40; length < 140; length++) {
-		for (size_t i = 0; i < length; i++)
-			memcpy(header + 8 + 2 * i, "\xc3\xa9", 2);
-		strcpy(header + 8 + 2 * length, "\":{}}");
-		write_tensor_bytes(in_folder("long.safetensors"), header, 0);
-		assert_refused(in_folder("long.safetensors"), "start-\xc3\xa9");
-		memset(header + 8, 'x', length);
+		size_t start = 8 + length % 2;
+		memset(header + 8, 'x', length + 1);
 		strcpy(header + 8 + length, "\":{}}");
 		write_tensor_bytes(in_folder("long.safetensors"), header, 0);
 		assert_refused(in_folder("long.safetensors"), "start-x");
+		for (size_t i = 0; i < length; i++)
+			memcpy(header + start + 2 * i, "\xc3\xa9", 2);
+		strcpy(header + start + 2 * length, "\":{}}");
+		write_tensor_bytes(in_folder("long.safetensors"), header, 0);
+		assert_refused(in_folder("long.safetensors"), length < 48 ? "\xc3\xa9': " : "\xc3\xa9");
+		if (length > 60)
+			assert_refused(in_folder("long.safetensors"), "\xc3\xa9...': ");
 	}
 	free(header);
 }
@@ -394,7 +420,7 @@ static void what_cannot_be_written_is_refused(void **state)
 	(void)state;
 	static const float values[2] = {1, 2};
 	const gqe_tensor good = {.name = "a", .dtype = GQE_DTYPE_F32, .rank = 1, .shape = {2}, .data = values, .bytes = 8};
-	gqe_tensor bad[6] = {good, good, good, good, good, good};
+	gqe_tensor bad[7] = {good, good, good, good, good, good, good};
 	gqe_error error = {0};
 
 	bad[0].name = NULL;
@@ -403,7 +429,8 @@ static void what_cannot_be_written_is_refused(void **state)
 	bad[3].dtype = GQE_DTYPE_OTHER;
 	bad[4].bytes = 4;
 	bad[5].rank = GQE_MAX_RANK + 1;
-	for (size_t i = 0; i < 6; i++)
+	bad[6].data = NULL;
+	for (size_t i = 0; i < 7; i++)
 		assert_int_equal(gqe_tensor_file_write(in_folder("never.safetensors"), &bad[i], 1, NULL), GQE_ERROR_USAGE);
 	assert_int_equal(gqe_tensor_file_write(NULL, &good, 1, NULL), GQE_ERROR_USAGE);
 	const gqe_tensor twice[] = {good, good};
@@ -412,6 +439,11 @@ static void what_cannot_be_written_is_refused(void **state)
 	assert_int_equal(access(in_folder("never.safetensors"), F_OK), -1);
 	const char *nowhere = in_folder("no_such_folder/x.safetensors");
 	assert_bad_input(gqe_tensor_file_write(nowhere, &good, 1, &error), &error, nowhere, "create");
+
+	/* A folder is in the way: the temporary file goes again. */
+	assert_int_equal(mkdir(in_folder("in_the_way"), 0700), 0);
+	assert_bad_input(gqe_tensor_file_write(in_folder("in_the_way"), &good, 1, &error), &error, "in_the_way", "write");
+	assert_int_equal(access(in_folder("in_the_way.0.tmp"), F_OK), -1);
 }
 
 int main(void)
@@ -420,6 +452,8 @@ int main(void)
 		cmocka_unit_test(bad_headers_are_refused),
 		cmocka_unit_test(header_lengths_are_checked),
 		cmocka_unit_test(nesting_is_bounded),
+		cmocka_unit_test(more_values_than_any_model_has_are_refused),
+		cmocka_unit_test(a_zero_byte_in_the_header_is_refused),
 		cmocka_unit_test(long_names_are_cut_in_messages),
 		cmocka_unit_test(a_valid_file_cut_at_any_byte_is_refused),
 		cmocka_unit_test(any_changed_byte_is_survived),
