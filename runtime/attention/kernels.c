@@ -2,8 +2,7 @@
 
 #include <assert.h>
 
-#include "attention/kernel_table.h"
-#include "attention/tiles.h"
+#include "attention/prepared.h"
 
 uint32_t gqe_ladder(const struct gqe_capabilities *capabilities, gqe_path paths[8])
 {
@@ -21,36 +20,14 @@ uint32_t gqe_ladder(const struct gqe_capabilities *capabilities, gqe_path paths[
 	return count;
 }
 
-/* A kernel's variant with the tile it will run with. */
-struct prepared {
-	struct gqe_kernel_choice choice;
-	struct gqe_tile tile;
-	struct gqe_specialization specialization;
-};
-
-static struct prepared prepare(const struct gqe_recorder *recorder, enum gqe_kernel kernel, gqe_dtype weights, uint32_t work_rows,
-			       uint32_t head_dim)
+static struct gqe_prepared prepare(const struct gqe_recorder *recorder, enum gqe_kernel kernel, gqe_dtype weights,
+				   uint32_t work_rows, uint32_t head_dim)
 {
-	struct prepared prepared = {.choice = gqe_kernel_choose(kernel, recorder->path, weights)};
-	prepared.tile = gqe_tile_choose(recorder->capabilities, kernel, prepared.choice.path, work_rows, head_dim);
-	prepared.specialization = (struct gqe_specialization){
-		.count = GQE_CONFIG_COUNT,
-		.values =
-			{
-				[GQE_CONFIG_workgroup] = prepared.tile.workgroup,
-				[GQE_CONFIG_subgroup] = prepared.tile.subgroup,
-				[GQE_CONFIG_rows] = prepared.tile.rows,
-				[GQE_CONFIG_columns] = prepared.tile.columns,
-				[GQE_CONFIG_head_dim] = head_dim,
-			},
-	};
-	if (prepared.choice.variant->uses_subgroups && recorder->capabilities->subgroup_size_control)
-		prepared.specialization.subgroup_size = prepared.tile.subgroup;
-	return prepared;
+	return gqe_prepare(recorder->capabilities, kernel, recorder->path, weights, work_rows, head_dim);
 }
 
-static void dispatch(const struct gqe_recorder *recorder, const struct prepared *prepared, const void *push, uint64_t workgroups,
-		     const struct gqe_buffer *indirect, double work)
+static void dispatch(const struct gqe_recorder *recorder, const struct gqe_prepared *prepared, const void *push,
+		     uint64_t workgroups, const struct gqe_buffer *indirect, double work)
 {
 	gqe_steps_dispatch(recorder->steps, &(struct gqe_dispatch){
 						    .variant = prepared->choice.variant,
@@ -66,7 +43,7 @@ static void dispatch(const struct gqe_recorder *recorder, const struct prepared 
 static void record_items(const struct gqe_recorder *recorder, enum gqe_kernel kernel, gqe_dtype weights, const void *push,
 			 uint64_t items, double work)
 {
-	struct prepared prepared = prepare(recorder, kernel, weights, 0, 0);
+	struct gqe_prepared prepared = prepare(recorder, kernel, weights, 0, 0);
 	assert(items <= UINT32_MAX);
 	uint64_t workgroups = (items + prepared.tile.workgroup - 1) / prepared.tile.workgroup;
 	dispatch(recorder, &prepared, push, workgroups, NULL, (double)items * work);
@@ -76,7 +53,7 @@ static void record_items(const struct gqe_recorder *recorder, enum gqe_kernel ke
 static void record_workgroups(const struct gqe_recorder *recorder, enum gqe_kernel kernel, gqe_dtype weights, const void *push,
 			      uint64_t workgroups, double work)
 {
-	struct prepared prepared = prepare(recorder, kernel, weights, 0, 0);
+	struct gqe_prepared prepared = prepare(recorder, kernel, weights, 0, 0);
 	dispatch(recorder, &prepared, push, workgroups, NULL, (double)workgroups * work);
 }
 
@@ -91,7 +68,7 @@ void gqe_record_norm(const struct gqe_recorder *recorder, gqe_dtype weights, con
 }
 
 /* Columns of a tile of gemm or gemm_gathered. */
-static uint32_t gemm_columns(const struct prepared *prepared)
+static uint32_t gemm_columns(const struct gqe_prepared *prepared)
 {
 	bool is_subgroup = prepared->choice.path == GQE_PATH_SUBGROUP;
 	return prepared->tile.columns * (is_subgroup ? prepared->tile.subgroup : GQE_GEMM_SCALAR_LANES);
@@ -99,7 +76,7 @@ static uint32_t gemm_columns(const struct prepared *prepared)
 
 void gqe_record_gemm(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm *push)
 {
-	struct prepared prepared = prepare(recorder, GQE_KERNEL_GEMM, weights, push->rows, 0);
+	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_GEMM, weights, push->rows, 0);
 	uint64_t row_tiles = gqe_div_up(push->rows, prepared.tile.rows);
 	uint64_t column_tiles = gqe_div_up(push->cols, gemm_columns(&prepared));
 	dispatch(recorder, &prepared, push, row_tiles * column_tiles, NULL, 2.0 * push->rows * push->cols * push->depth);
@@ -107,7 +84,7 @@ void gqe_record_gemm(const struct gqe_recorder *recorder, gqe_dtype weights, con
 
 struct gqe_gathered_tile gqe_gathered_tile_of(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t rows, uint32_t width)
 {
-	struct prepared prepared = prepare(recorder, GQE_KERNEL_GEMM_GATHERED, weights, rows, 0);
+	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_GEMM_GATHERED, weights, rows, 0);
 	return (struct gqe_gathered_tile){
 		.rows = prepared.tile.rows,
 		.column_tiles = gqe_div_up(width, gemm_columns(&prepared)),
@@ -122,7 +99,7 @@ uint32_t gqe_gathered_tiles_bound(uint32_t rows, uint32_t groups, uint32_t top_k
 void gqe_record_gemm_gathered(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm_gathered *push,
 			      const struct gqe_buffer *dispatch_buffer, uint32_t rows, uint32_t entries_per_row)
 {
-	struct prepared prepared = prepare(recorder, GQE_KERNEL_GEMM_GATHERED, weights, rows, 0);
+	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_GEMM_GATHERED, weights, rows, 0);
 	double work = 2.0 * rows * entries_per_row * push->width_per_expert * push->depth;
 	dispatch(recorder, &prepared, push, 0, dispatch_buffer, work);
 }
@@ -187,7 +164,7 @@ void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights
 {
 	assert(head_dim % 2 == 0 && head_dim <= GQE_MAX_HEAD_DIM);
 	uint32_t rows = push->tokens * attention_slots(push);
-	struct prepared prepared = prepare(recorder, GQE_KERNEL_ATTENTION, weights, rows, head_dim);
+	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_ATTENTION, weights, rows, head_dim);
 	struct gqe_push_attention sized = *push;
 	sized.tiles = gqe_div_up(rows, prepared.tile.rows);
 	uint64_t workgroups = (uint64_t)push->batch * push->kv_heads * sized.tiles;

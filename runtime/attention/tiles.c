@@ -8,8 +8,8 @@ enum device_class { ANY_DEVICE, CPU_DRIVER };
 
 /*
  * The first row that fits is taken, so specific rows come before general ones. `up_to`: the row is for that many rows of work at
- * most; 0: any. `workgroup` 0: one subgroup. `registers`: f32 values a lane may spend on a tile of attention; rows are halved until
- * they fit. A CPU driver spills to its stack, which is cheap until the tile leaves the first-level cache.
+ * most, a power of two; 0: any. `workgroup` 0: one subgroup. `registers`: f32 values a lane may spend on a tile of attention; rows
+ * are halved until they fit. A CPU driver spills to its stack, which is cheap until the tile leaves the first-level cache.
  */
 static const struct tile_row {
 	enum gqe_kernel kernel;

@@ -17,6 +17,7 @@ struct optional_parts {
 	bool subgroup_size_control;
 	bool maintenance4;
 	bool portability_subset;
+	bool pipeline_executable_properties;
 };
 
 /* All the property and feature structs that are read, chained. */
@@ -134,6 +135,8 @@ static VkResult read_extensions(const struct gqe_vulkan *vulkan, const struct gq
 		parts->maintenance4 = gqe_extension_listed(extensions, count, VK_KHR_MAINTENANCE_4_EXTENSION_NAME);
 		/* VK_KHR_portability_subset is a beta extension, whose name the headers give only on request. */
 		parts->portability_subset = gqe_extension_listed(extensions, count, "VK_KHR_portability_subset");
+		parts->pipeline_executable_properties =
+			gqe_extension_listed(extensions, count, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
 	}
 	free(extensions);
 	return result;
@@ -244,6 +247,7 @@ void gqe_capabilities_read(const struct gqe_vulkan *vulkan, struct gqe_physical_
 	bool core13 = device->info.api_version >= VK_API_VERSION_1_3;
 	device->enable_subgroup_size_control = parts.subgroup_size_control && !core13;
 	device->enable_portability_subset = parts.portability_subset;
+	device->can_report_pipelines = parts.pipeline_executable_properties;
 	parts.subgroup_size_control |= core13;
 	parts.maintenance4 |= core13;
 

@@ -32,8 +32,17 @@ static gqe_status open_device(struct gqe_vulkan *vulkan, const struct gqe_physic
 		.storageBuffer16BitAccess = capabilities->storage16,
 	};
 
-	const char *extensions[2];
+	VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR report_features = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
+		.pNext = &features11,
+		.pipelineExecutableInfo = VK_TRUE,
+	};
+
+	const char *extensions[3];
 	uint32_t extension_count = 0;
+	if (vulkan->reports_pipelines) {
+		extensions[extension_count++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
+	}
 	if (physical->enable_subgroup_size_control) {
 		extensions[extension_count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
 	}
@@ -49,7 +58,7 @@ static gqe_status open_device(struct gqe_vulkan *vulkan, const struct gqe_physic
 	};
 	VkDeviceCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-		.pNext = &features11,
+		.pNext = vulkan->reports_pipelines ? (const void *)&report_features : &features11,
 		.queueCreateInfoCount = 1,
 		.pQueueCreateInfos = &queue,
 		.enabledExtensionCount = extension_count,
@@ -114,7 +123,11 @@ gqe_status gqe_vulkan_create(const struct gqe_vulkan_params *params, struct gqe_
 	if (status == GQE_OK) {
 		status = choose_device(vulkan, params->device, &physical, error);
 	}
+	if (status == GQE_OK && params->report_pipelines && !physical.can_report_pipelines) {
+		status = gqe_fail(error, GQE_ERROR_NO_DEVICE, "the driver of %s cannot report on its pipelines", vulkan->info.name);
+	}
 	if (status == GQE_OK) {
+		vulkan->reports_pipelines = params->report_pipelines;
 		status = open_device(vulkan, &physical, error);
 	}
 	if (status == GQE_OK) {

@@ -56,6 +56,7 @@ struct gqe_vulkan {
 	VkPhysicalDeviceMemoryProperties memory_properties;
 	struct gqe_capabilities capabilities;
 	gqe_device_info info;
+	bool reports_pipelines; /* pipelines are made with statistics and assembly kept */
 	struct gqe_memory_accounting memory;
 	struct gqe_log log;
 	struct gqe_address_map *addresses; /* memory.h: every live device buffer by address */
@@ -68,6 +69,8 @@ struct gqe_vulkan_params {
 	uint64_t memory_limit;
 	const char *cache_dir;
 	bool validation;
+	/* Pipelines keep the compiler's statistics and assembly. GQE_ERROR_NO_DEVICE on a device that cannot do this. */
+	bool report_pipelines;
 	struct gqe_log log;
 };
 

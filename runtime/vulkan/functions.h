@@ -73,6 +73,12 @@
 	FUNCTION(vkCmdFillBuffer)               \
 	FUNCTION(vkCmdPipelineBarrier)
 
+/* VK_KHR_pipeline_executable_properties: NULL unless gqe_vulkan.reports_pipelines. */
+#define GQE_REPORT_FUNCTIONS(FUNCTION)                 \
+	FUNCTION(vkGetPipelineExecutablePropertiesKHR) \
+	FUNCTION(vkGetPipelineExecutableStatisticsKHR) \
+	FUNCTION(vkGetPipelineExecutableInternalRepresentationsKHR)
+
 #define GQE_FUNCTION_MEMBER(name) PFN_##name name;
 struct gqe_vulkan_functions {
 	PFN_vkGetInstanceProcAddr vkGetInstanceProcAddr;
@@ -80,6 +86,7 @@ struct gqe_vulkan_functions {
 	GQE_INSTANCE_FUNCTIONS(GQE_FUNCTION_MEMBER)
 	GQE_DEBUG_FUNCTIONS(GQE_FUNCTION_MEMBER)
 	GQE_DEVICE_FUNCTIONS(GQE_FUNCTION_MEMBER)
+	GQE_REPORT_FUNCTIONS(GQE_FUNCTION_MEMBER)
 };
 #undef GQE_FUNCTION_MEMBER
 

@@ -103,6 +103,9 @@ gqe_status gqe_loader_device_functions(struct gqe_vulkan *vulkan, gqe_error *err
 		return missing(#name, error);                                  \
 	}
 	GQE_DEVICE_FUNCTIONS(LOAD)
+	if (vulkan->reports_pipelines) {
+		GQE_REPORT_FUNCTIONS(LOAD)
+	}
 #undef LOAD
 	return GQE_OK;
 }

@@ -127,6 +127,10 @@ static gqe_status build(struct gqe_vulkan *vulkan, struct gqe_pipeline *pipeline
 			},
 		.layout = pipeline->layout,
 	};
+	if (vulkan->reports_pipelines) {
+		info.flags |=
+			VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR | VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR;
+	}
 	status = specify_subgroups(vulkan, pipeline, &info.stage, &subgroup_size, error);
 	if (status != GQE_OK) {
 		return status;

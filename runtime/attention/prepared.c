@@ -1,0 +1,71 @@
+#include "attention/prepared.h"
+
+#include <string.h>
+
+struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
+				gqe_dtype weights, uint32_t work_rows, uint32_t head_dim)
+{
+	struct gqe_prepared prepared = {.choice = gqe_kernel_choose(kernel, path, weights)};
+	prepared.tile = gqe_tile_choose(capabilities, kernel, prepared.choice.path, work_rows, head_dim);
+	prepared.specialization = (struct gqe_specialization){
+		.count = GQE_CONFIG_COUNT,
+		.values =
+			{
+				[GQE_CONFIG_workgroup] = prepared.tile.workgroup,
+				[GQE_CONFIG_subgroup] = prepared.tile.subgroup,
+				[GQE_CONFIG_rows] = prepared.tile.rows,
+				[GQE_CONFIG_columns] = prepared.tile.columns,
+				[GQE_CONFIG_head_dim] = head_dim,
+			},
+	};
+	if (prepared.choice.variant->uses_subgroups && capabilities->subgroup_size_control)
+		prepared.specialization.subgroup_size = prepared.tile.subgroup;
+	return prepared;
+}
+
+static bool same_tile(const struct gqe_tile *a, const struct gqe_tile *b)
+{
+	return a->workgroup == b->workgroup && a->subgroup == b->subgroup && a->rows == b->rows && a->columns == b->columns;
+}
+
+/* Every tile of one kernel. Work is limited by powers of two in the tile table, so between them nothing changes. */
+static void visit_tiles(const struct gqe_capabilities *capabilities, struct gqe_prepared_case *found,
+			void (*visit)(void *user, const struct gqe_prepared_case *prepared_case), void *user)
+{
+	for (unsigned exponent = 0; exponent < 32; exponent++) {
+		uint32_t work_rows = UINT32_C(1) << exponent;
+		struct gqe_prepared prepared =
+			gqe_prepare(capabilities, found->kernel, found->path, found->weights, work_rows, found->head_dim);
+		if (exponent > 0 && !same_tile(&prepared.tile, &found->prepared.tile))
+			visit(user, found);
+		found->prepared = prepared;
+		found->work_rows = work_rows;
+	}
+	visit(user, found);
+}
+
+void gqe_prepared_visit(const struct gqe_capabilities *capabilities, const uint32_t *head_dims, size_t head_dim_count,
+			void (*visit)(void *user, const struct gqe_prepared_case *prepared_case), void *user)
+{
+	static const gqe_dtype dtypes[] = {GQE_DTYPE_F32, GQE_DTYPE_F16};
+	static const uint32_t no_head_dim[] = {0};
+	gqe_path paths[8];
+	uint32_t path_count = gqe_ladder(capabilities, paths);
+	size_t dtype_count = capabilities->storage16 ? 2 : 1;
+	for (enum gqe_kernel kernel = 0; kernel < GQE_KERNEL_COUNT; kernel++) {
+		bool by_head_dim = kernel == GQE_KERNEL_ATTENTION;
+		const uint32_t *sizes = by_head_dim ? head_dims : no_head_dim;
+		size_t size_count = by_head_dim ? head_dim_count : 1;
+		for (uint32_t p = 0; p < path_count; p++)
+			for (size_t d = 0; d < dtype_count; d++)
+				for (size_t s = 0; s < size_count && gqe_kernel_has(kernel, paths[p], dtypes[d]); s++) {
+					struct gqe_prepared_case found = {
+						.kernel = kernel,
+						.path = paths[p],
+						.weights = dtypes[d],
+						.head_dim = sizes[s],
+					};
+					visit_tiles(capabilities, &found, visit, user);
+				}
+	}
+}

@@ -1,0 +1,34 @@
+/* A kernel prepared for a device: its variant, tile and specialization; and the list of all that a device may be given. */
+#ifndef GQE_ATTENTION_PREPARED_H
+#define GQE_ATTENTION_PREPARED_H
+
+#include "attention/kernel_table.h"
+#include "attention/tiles.h"
+
+struct gqe_prepared {
+	struct gqe_kernel_choice choice;
+	struct gqe_tile tile;
+	struct gqe_specialization specialization;
+};
+
+/* What the record functions run. `work_rows` and `head_dim` as in gqe_tile_choose. */
+struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
+				gqe_dtype weights, uint32_t work_rows, uint32_t head_dim);
+
+struct gqe_prepared_case {
+	enum gqe_kernel kernel;
+	gqe_path path;
+	gqe_dtype weights;
+	uint32_t head_dim;  /* 0: the kernel does not depend on it */
+	uint32_t work_rows; /* the largest power of two that gets this tile, hence UINT32_MAX / 2 + 1 for any amount of work */
+	struct gqe_prepared prepared;
+};
+
+/*
+ * Calls `visit` for each different pipeline that the record functions may ask for on a device with these capabilities: every path
+ * of its ladder, weights of every dtype it can read, any amount of work, each of the given head sizes.
+ */
+void gqe_prepared_visit(const struct gqe_capabilities *capabilities, const uint32_t *head_dims, size_t head_dim_count,
+			void (*visit)(void *user, const struct gqe_prepared_case *prepared_case), void *user);
+
+#endif
