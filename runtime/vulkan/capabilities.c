@@ -247,7 +247,6 @@ void gqe_capabilities_read(const struct gqe_vulkan *vulkan, struct gqe_physical_
 	bool core13 = device->info.api_version >= VK_API_VERSION_1_3;
 	device->enable_subgroup_size_control = parts.subgroup_size_control && !core13;
 	device->enable_portability_subset = parts.portability_subset;
-	device->can_report_pipelines = parts.pipeline_executable_properties;
 	parts.subgroup_size_control |= core13;
 	parts.maintenance4 |= core13;
 
@@ -262,7 +261,10 @@ void gqe_capabilities_read(const struct gqe_vulkan *vulkan, struct gqe_physical_
 		reject(device, "the device has no compute queue");
 	} else if (device->capabilities.max_push_bytes < NEEDED_PUSH_BYTES) {
 		reject(device, "the driver's push constants are smaller than 128 bytes");
-	} else if (device->info.heap_bytes == 0) {
+	} else if (vulkan->reports_pipelines && !parts.pipeline_executable_properties) {
+		reject(device, "the driver cannot report on its pipelines");
+	} else if (!vulkan->reports_pipelines && device->info.heap_bytes == 0) {
+		/* A driver that compiles for hardware that is not there has no memory either. */
 		reject(device, "the device has no device-local memory");
 	}
 }

@@ -117,17 +117,14 @@ gqe_status gqe_vulkan_create(const struct gqe_vulkan_params *params, struct gqe_
 		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory for a context");
 	}
 	vulkan->log = params->log;
+	vulkan->reports_pipelines = params->report_pipelines;
 
 	struct gqe_physical_device physical = {0};
 	gqe_status status = gqe_instance_open(vulkan, params->validation, error);
 	if (status == GQE_OK) {
 		status = choose_device(vulkan, params->device, &physical, error);
 	}
-	if (status == GQE_OK && params->report_pipelines && !physical.can_report_pipelines) {
-		status = gqe_fail(error, GQE_ERROR_NO_DEVICE, "the driver of %s cannot report on its pipelines", vulkan->info.name);
-	}
 	if (status == GQE_OK) {
-		vulkan->reports_pipelines = params->report_pipelines;
 		status = open_device(vulkan, &physical, error);
 	}
 	if (status == GQE_OK) {

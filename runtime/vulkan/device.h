@@ -69,7 +69,7 @@ struct gqe_vulkan_params {
 	uint64_t memory_limit;
 	const char *cache_dir;
 	bool validation;
-	/* Pipelines keep the compiler's statistics and assembly. GQE_ERROR_NO_DEVICE on a device that cannot do this. */
+	/* For devices that need not be there: pipelines keep the compiler's statistics and assembly, nothing can be submitted. */
 	bool report_pipelines;
 	struct gqe_log log;
 };

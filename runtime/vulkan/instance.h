@@ -29,7 +29,6 @@ struct gqe_physical_device {
 	uint8_t pipeline_cache_uuid[VK_UUID_SIZE];
 	bool enable_subgroup_size_control; /* VK_EXT_subgroup_size_control must be enabled: the device is 1.2 */
 	bool enable_portability_subset;    /* VK_KHR_portability_subset must be enabled: the device has it */
-	bool can_report_pipelines;         /* it has VK_KHR_pipeline_executable_properties */
 };
 
 /*
