@@ -15,7 +15,7 @@
 const uint blocks = (config_head_dim + config_subgroup - 1) / config_subgroup;
 const uint pass_keys = config_subgroup * config_columns;
 
-float q[config_rows * blocks];      /* [rows, blocks]: lane = channel */
+uint q_base[config_rows];           /* index in q of each row's first channel */
 float score[config_rows * config_columns]; /* [rows, columns]: lane = key; later probabilities */
 float o[config_rows * blocks];      /* [rows, blocks]: lane = channel */
 float row_max[config_rows];         /* the same in all lanes */
@@ -26,27 +26,28 @@ uint lane()
 	return gl_SubgroupInvocationID;
 }
 
-/* Maximum over the lanes. With few lanes, broadcasts are cheaper than the steps of a butterfly. */
-float lanes_max(float value)
-{
-	float largest = value;
-	if (config_subgroup <= 8) {
-		[[unroll]] for (uint l = 0; l < config_subgroup; l++)
-			largest = max(largest, subgroupBroadcast(value, l));
-	} else {
-		[[unroll]] for (uint step = 1; step < config_subgroup; step *= 2)
-			largest = max(largest, subgroupShuffleXor(largest, step));
+/*
+ * Maximum and sum over the lanes, the same in all of them. Up to 8 lanes broadcasts do it: they are cheaper than the steps of a
+ * butterfly, and on CPU drivers a single shuffle costs the whole kernel half its speed.
+ */
+#define LANES_REDUCE(name, COMBINE)                                                                                    \
+	float name(float value)                                                                                        \
+	{                                                                                                              \
+		if (config_subgroup <= 8) {                                                                            \
+			float result = subgroupBroadcast(value, 0);                                                    \
+			[[unroll]] for (uint l = 1; l < config_subgroup; l++)                                          \
+				result = COMBINE(result, subgroupBroadcast(value, l));                                 \
+			return result;                                                                                 \
+		}                                                                                                      \
+		[[unroll]] for (uint step = 1; step < config_subgroup; step *= 2)                                      \
+			value = COMBINE(value, subgroupShuffleXor(value, step));                                       \
+		return value;                                                                                          \
 	}
-	return largest;
-}
 
-float lanes_sum(float value)
-{
-	float sum = value;
-	[[unroll]] for (uint step = 1; step < config_subgroup; step *= 2)
-		sum += subgroupShuffleXor(sum, step);
-	return sum;
-}
+#define COMBINE_MAX(a, b) max(a, b)
+#define COMBINE_SUM(a, b) ((a) + (b))
+LANES_REDUCE(lanes_max, COMBINE_MAX)
+LANES_REDUCE(lanes_sum, COMBINE_SUM)
 
 /* Channels 4 * i ... 4 * i + 3 of a row of K; past head_dim zeros. Rows are aligned to four channels only if head_dim is. */
 vec4 load_key(uvec2 row, uint i)
@@ -61,12 +62,9 @@ vec4 load_key(uvec2 row, uint i)
 void load_queries(Tile tile)
 {
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
-		uint base = row_q(tile, r);
-		[[unroll]] for (uint b = 0; b < blocks; b++) {
-			uint channel = b * config_subgroup + lane();
-			q[r * blocks + b] = channel < config_head_dim ? push.q.at[base + channel] : 0.0;
+		q_base[r] = row_q(tile, r);
+		[[unroll]] for (uint b = 0; b < blocks; b++)
 			o[r * blocks + b] = 0.0;
-		}
 		row_max[r] = no_score;
 		row_sum[r] = 0.0;
 	}
@@ -82,18 +80,23 @@ void compute_scores(Tile tile, uint key, uint end)
 	}
 	[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 		score[i] = 0.0;
-	[[unroll]] for (uint channel = 0; channel < config_head_dim; channel += 4) {
-		vec4 k[config_columns];
-		[[unroll]] for (uint c = 0; c < config_columns; c++)
-			k[c] = load_key(k_row[c], channel / 4);
-		/* Where fewer than four channels are left, k is zero, and any q will do. */
-		[[unroll]] for (uint i = 0; i < 4; i++)
-			[[unroll]] for (uint r = 0; r < config_rows; r++) {
-				float own = q[r * blocks + channel / config_subgroup];
-				float x = subgroupBroadcast(own, (channel + i) % config_subgroup);
-				[[unroll]] for (uint c = 0; c < config_columns; c++)
-					score[r * config_columns + c] += x * k[c][i];
-			}
+	[[dont_unroll]] for (uint block = 0; block < config_head_dim; block += config_subgroup) {
+		/* Channels past the end get q = 0, and the last k there is. */
+		bool has_channel = block + lane() < config_head_dim;
+		float q[config_rows];
+		[[unroll]] for (uint r = 0; r < config_rows; r++)
+			q[r] = has_channel ? push.q.at[q_base[r] + block + lane()] : 0.0;
+		[[unroll]] for (uint i = 0; i < config_subgroup; i += 4) {
+			vec4 k[config_columns];
+			[[unroll]] for (uint c = 0; c < config_columns; c++)
+				k[c] = load_key(k_row[c], min(block + i, (config_head_dim - 1) / 4 * 4) / 4);
+			[[unroll]] for (uint j = 0; j < 4; j++)
+				[[unroll]] for (uint r = 0; r < config_rows; r++) {
+					float x = subgroupBroadcast(q[r], i + j);
+					[[unroll]] for (uint c = 0; c < config_columns; c++)
+						score[r * config_columns + c] += x * k[c][j];
+				}
+		}
 	}
 }
 

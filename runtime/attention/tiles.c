@@ -2,14 +2,16 @@
 
 #include <assert.h>
 
-enum device_class { ANY_DEVICE, CPU_DRIVER };
+/* NARROW: a GPU whose subgroups are of 16 or fewer, with half the registers of the others or less. */
+enum device_class { ANY_DEVICE, CPU_DRIVER, NARROW };
 
 #define ANY_KERNEL GQE_KERNEL_COUNT
 
 /*
  * The first row that fits is taken, so specific rows come before general ones. `up_to`: the row is for that many rows of work at
  * most, a power of two; 0: any. `workgroup` 0: one subgroup. `registers`: f32 values a lane may spend on a tile of attention; rows
- * are halved until they fit. A CPU driver spills to its stack, which is cheap until the tile leaves the first-level cache.
+ * are halved until they fit. A CPU driver spills to its stack, which is cheap; its limit is the time that a large kernel takes to
+ * compile.
  */
 static const struct tile_row {
 	enum gqe_kernel kernel;
@@ -20,7 +22,8 @@ static const struct tile_row {
 	uint32_t registers;
 	const char *tuned_on;
 } tile_rows[] = {
-	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 16, 2, 384, "lavapipe 22.3"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 8, 4, 192, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, NARROW, 0, 0, 16, 2, 40, "not tuned"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 16, 2, 96, "not tuned"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 2, 64, 2, 1, 0, "not tuned"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 8, 1, 0, "not tuned"},
@@ -59,24 +62,25 @@ uint32_t gqe_tile_subgroup(const struct gqe_capabilities *capabilities)
 	return capabilities->subgroup_size;
 }
 
-/* f32 values a lane holds for each row of an attention tile: q and o by channel, the scores, running maximum and sum. */
+/* f32 values a lane holds for each row of an attention tile: o by channel, the scores, running maximum and sum. */
 static uint32_t attention_row_registers(uint32_t subgroup, uint32_t columns, uint32_t head_dim)
 {
-	return 2 * gqe_div_up(head_dim, subgroup) + columns + 2;
+	return gqe_div_up(head_dim, subgroup) + columns + 2;
 }
 
 struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
 				uint32_t work_rows, uint32_t head_dim)
 {
+	uint32_t subgroup = path == GQE_PATH_SUBGROUP ? gqe_tile_subgroup(capabilities) : 1;
+	enum device_class device = capabilities->is_cpu ? CPU_DRIVER : gqe_tile_subgroup(capabilities) <= 16 ? NARROW : ANY_DEVICE;
 	const struct tile_row *row = tile_rows;
 	for (;; row++) {
 		assert(row < tile_rows + GQE_COUNT(tile_rows));
-		bool fits_device = row->device == ANY_DEVICE || capabilities->is_cpu;
+		bool fits_device = row->device == ANY_DEVICE || row->device == device;
 		bool fits_work = row->up_to == 0 || work_rows <= row->up_to;
 		if ((row->kernel == kernel || row->kernel == ANY_KERNEL) && row->path == path && fits_device && fits_work)
 			break;
 	}
-	uint32_t subgroup = path == GQE_PATH_SUBGROUP ? gqe_tile_subgroup(capabilities) : 1;
 	struct gqe_tile tile = {
 		.workgroup = row->workgroup ? row->workgroup : subgroup,
 		.subgroup = subgroup,
