@@ -1,0 +1,74 @@
+/* The library's own self-test, with several seeds: every kernel of every path alone against the reference. */
+#include "support/support.h"
+
+#include <string.h>
+
+struct tally {
+	uint32_t cases, failed;
+};
+
+static void on_case(void *user, const gqe_selftest_case *result)
+{
+	struct tally *tally = user;
+	tally->cases++;
+	assert_non_null(result->detail);
+	if (!result->passed) {
+		tally->failed++;
+		print_error("%s %s %s, %s: error %.3e, tolerance %.1e; %s\n", result->kernel, gqe_path_name(result->path),
+			    gqe_dtype_name(result->dtype), result->shape, result->error, result->tolerance, result->detail);
+	}
+}
+
+static void every_kernel_passes_with_every_seed(void **state)
+{
+	(void)state;
+	gqe_context *context = open_device(NULL);
+	for (uint64_t seed = 1; seed <= (small_scale() ? 1 : 3); seed++) {
+		struct tally tally = {0};
+		gqe_error error = {0};
+		gqe_selftest_params params = {.size = sizeof(params),
+					      .seed = seed,
+					      .cases = small_scale() ? 2 : 3,
+					      .max_tokens = small_scale() ? 40 : 200,
+					      .on_case = on_case,
+					      .user = &tally};
+		assert_ok(gqe_selftest(context, &params, &error), &error);
+		assert_int_equal(tally.failed, 0);
+		assert_true(tally.cases > 10);
+	}
+	close_context(&context);
+}
+
+static void one_kernel_can_be_chosen(void **state)
+{
+	(void)state;
+	gqe_context *context = open_device(NULL);
+	struct tally tally = {0};
+	gqe_error error = {0};
+	gqe_selftest_params params = {.size = sizeof(params), .cases = 1, .kernel = "norm", .on_case = on_case, .user = &tally};
+	assert_ok(gqe_selftest(context, &params, &error), &error);
+	assert_true(tally.cases >= 1);
+	params.kernel = "no_such_kernel";
+	assert_status(gqe_selftest(context, &params, &error), GQE_ERROR_USAGE, &error);
+	assert_non_null(strstr(error.message, "no_such_kernel"));
+	close_context(&context);
+}
+
+static void the_reference_is_refused(void **state)
+{
+	(void)state;
+	gqe_error error = {0};
+	gqe_context *context = open_reference();
+	assert_status(gqe_selftest(context, NULL, &error), GQE_ERROR_USAGE, &error);
+	close_context(&context);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_kernel_passes_with_every_seed),
+		cmocka_unit_test(one_kernel_can_be_chosen),
+		cmocka_unit_test(the_reference_is_refused),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
