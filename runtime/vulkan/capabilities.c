@@ -207,6 +207,7 @@ static void interpret(const struct device_answers *answers, const struct optiona
 	snprintf(info->driver_info, sizeof(info->driver_info), "%s", answers->properties12.driverInfo);
 	capabilities->quirks = gqe_quirks(info->vendor_id, answers->properties12.driverID, info->driver_version, info->api_version);
 	info->quirks = capabilities->quirks;
+	capabilities->max_loop_iterations = capabilities->quirks & GQE_QUIRK_LOOP_LIMIT ? 65535 : UINT32_MAX;
 
 	capabilities->max_allocation_bytes = answers->properties11.maxMemoryAllocationSize;
 	if (parts->maintenance4 && answers->maintenance4.maxBufferSize < capabilities->max_allocation_bytes) {

@@ -16,7 +16,8 @@
 enum gqe_quirk {
 	GQE_QUIRK_NO_PIPELINE_CACHE = 1u << 0, /* broken_pipeline_cache */
 	GQE_QUIRK_SLOW_SUBGROUP = 1u << 1,     /* slow_subgroup: broadcasts cost more than shared memory */
-	GQE_QUIRK_BROKEN_SUBGROUP = 1u << 2    /* broken_subgroup: half of a subgroup's invocations never run */
+	GQE_QUIRK_BROKEN_SUBGROUP = 1u << 2,   /* broken_subgroup: half of a subgroup's invocations never run */
+	GQE_QUIRK_LOOP_LIMIT = 1u << 3         /* loop_limit: loops end early, see gqe_capabilities.max_loop_iterations */
 };
 
 /* What a device can do, as the kernels care about it. Filled once by gqe_capabilities_read. */
@@ -34,7 +35,12 @@ struct gqe_capabilities {
 	uint32_t shared_memory_bytes;
 	uint32_t max_push_bytes;
 	uint64_t max_allocation_bytes; /* min of maxMemoryAllocationSize and, where known, maxBufferSize */
-	uint32_t quirks;               /* enum gqe_quirk bits */
+	/*
+	 * Most iterations that all loops of one invocation may make together, nested ones counted each time and one more for every
+	 * loop that ends; beyond it the driver leaves loops without a word. UINT32_MAX: no limit.
+	 */
+	uint32_t max_loop_iterations;
+	uint32_t quirks; /* enum gqe_quirk bits */
 	bool is_cpu;
 };
 

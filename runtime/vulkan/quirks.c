@@ -8,7 +8,6 @@
 uint32_t gqe_quirks(uint32_t vendor_id, VkDriverId driver_id, uint32_t driver_version, uint32_t api_version)
 {
 	uint32_t quirks = 0;
-	(void)api_version;
 
 	/*
 	 * NVIDIA 470.0 up to, not including, 470.62.02: a VkPipelineCache takes a huge amount of memory.
@@ -25,6 +24,16 @@ uint32_t gqe_quirks(uint32_t vendor_id, VkDriverId driver_id, uint32_t driver_ve
 	 */
 	if (driver_id == VK_DRIVER_ID_MOLTENVK && vendor_id == VENDOR_AMD) {
 		quirks |= GQE_QUIRK_BROKEN_SUBGROUP;
+	}
+
+	/*
+	 * llvmpipe leaves every loop once the loops of an invocation have made 65,535 iterations together (gallivm's
+	 * LP_MAX_TGSI_LOOP_ITERATIONS); results are then wrong without an error. Measured: present in Mesa 22.3, gone in 25.0 and
+	 * 26.1. Those report driver version 1 up to 25.0, so the API version, 1.4 with the good ones, has to tell.
+	 * https://github.com/ggml-org/llama.cpp/pull/13813
+	 */
+	if (driver_id == VK_DRIVER_ID_MESA_LLVMPIPE && api_version < VK_MAKE_API_VERSION(0, 1, 4, 0)) {
+		quirks |= GQE_QUIRK_LOOP_LIMIT;
 	}
 	return quirks;
 }

@@ -27,7 +27,7 @@ static void test_nvidia_470_before_its_fix_has_no_pipeline_cache(void **state)
 	assert_int_equal(nvidia(470, 62, 1), GQE_QUIRK_NO_PIPELINE_CACHE);
 	assert_int_equal(nvidia(470, 62, 2), 0);
 	assert_int_equal(nvidia(535, 183, 1), 0);
-	assert_int_equal(gqe_quirks(NVIDIA, VK_DRIVER_ID_MESA_LLVMPIPE, nvidia_version(470, 1, 0), VK_API_VERSION_1_3), 0);
+	assert_int_equal(gqe_quirks(NVIDIA, VK_DRIVER_ID_MESA_RADV, nvidia_version(470, 1, 0), VK_API_VERSION_1_3), 0);
 }
 
 static void test_moltenvk_on_amd_has_broken_subgroups(void **state)
@@ -36,6 +36,15 @@ static void test_moltenvk_on_amd_has_broken_subgroups(void **state)
 	assert_int_equal(gqe_quirks(AMD, VK_DRIVER_ID_MOLTENVK, 10204, VK_API_VERSION_1_2), GQE_QUIRK_BROKEN_SUBGROUP);
 	assert_int_equal(gqe_quirks(0x106b, VK_DRIVER_ID_MOLTENVK, 10204, VK_API_VERSION_1_2), 0);
 	assert_int_equal(gqe_quirks(AMD, VK_DRIVER_ID_MESA_RADV, 1, VK_API_VERSION_1_3), 0);
+}
+
+static void test_llvmpipe_before_vulkan_1_4_limits_loops(void **state)
+{
+	(void)state;
+	uint32_t mesa_22_3 = VK_MAKE_API_VERSION(0, 1, 3, 230), mesa_25_0 = VK_MAKE_API_VERSION(0, 1, 4, 305);
+	assert_int_equal(gqe_quirks(0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, 1, mesa_22_3), GQE_QUIRK_LOOP_LIMIT);
+	assert_int_equal(gqe_quirks(0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, 1, mesa_25_0), 0);
+	assert_int_equal(gqe_quirks(0x1002, VK_DRIVER_ID_MESA_RADV, 1, mesa_22_3), 0);
 }
 
 static void test_an_unknown_device_has_none(void **state)
@@ -50,6 +59,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nvidia_470_before_its_fix_has_no_pipeline_cache),
 		cmocka_unit_test(test_moltenvk_on_amd_has_broken_subgroups),
+		cmocka_unit_test(test_llvmpipe_before_vulkan_1_4_limits_loops),
 		cmocka_unit_test(test_an_unknown_device_has_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
