@@ -124,8 +124,6 @@ void store_outputs(Tile tile, Softmax row)
 	partial[gl_LocalInvocationIndex] = row.sum;
 	barrier();
 	for (uint r = 0; r < config_rows; r++) {
-		if (!row_exists(tile, r))
-			break;
 		float sum = 0.0;
 		for (uint i = 0; i < row_lanes; i++)
 			sum += partial[r * row_lanes + i];

@@ -155,7 +155,7 @@ void store_outputs(Tile tile)
 		uint base = row_o(tile, r);
 		[[unroll]] for (uint b = 0; b < blocks; b++) {
 			uint channel = b * config_subgroup + lane();
-			if (row_exists(tile, r) && channel < config_head_dim)
+			if (channel < config_head_dim)
 				push.o.at[base + channel] = o[r * blocks + b] * inverse;
 		}
 	}

@@ -20,14 +20,17 @@ uint tile_w_row(uint column)
 	return min(first_column + column, push.cols - 1);
 }
 
+float tile_bias(uint column)
+{
+	return push.has_bias != 0 ? push.bias.at[tile_w_row(column)] : 0.0;
+}
+
 void tile_store(uint row, uint column, float value)
 {
 	row += first_row;
 	column += first_column;
 	if (row >= push.rows || column >= push.cols)
 		return;
-	if (push.has_bias != 0)
-		value += push.bias.at[column];
 	uint at = row * push.c_stride + column;
 	if (push.has_residual != 0)
 		value += push.residual.at[at];

@@ -27,13 +27,16 @@ uint tile_w_row(uint column)
 	return first_w_row + min(first_column + column, push.width_per_expert - 1);
 }
 
+float tile_bias(uint column)
+{
+	return push.has_bias != 0 ? push.bias.at[tile_w_row(column)] : 0.0;
+}
+
 void tile_store(uint row, uint column, float value)
 {
 	column += first_column;
 	if (row >= entry_count || column >= push.width_per_expert)
 		return;
-	if (push.has_bias != 0)
-		value += push.bias.at[first_w_row + column];
 	push.q.at[tile_entry(row) * push.width_per_expert + column] = value;
 }
 

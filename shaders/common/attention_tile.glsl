@@ -1,7 +1,7 @@
 /*
  * Which part of the attention a workgroup does, and where its rows lie. A tile's rows are (token, slot) pairs of one KV head,
  * token-major, so the slots that share K and V share every load. Rows past the last are that row again: loads stay inside, and
- * nothing is stored for them.
+ * they store once more, bit for bit, what that row stores.
  */
 #ifndef GQE_COMMON_ATTENTION_TILE_GLSL
 #define GQE_COMMON_ATTENTION_TILE_GLSL
@@ -68,11 +68,6 @@ uint row_o(Tile tile, uint row)
 	bool is_routed = tile.head < push.groups && j < push.slots_per_group;
 	uint slot = is_routed ? tile.head * push.slots_per_group + j : push.o_shared;
 	return ((tile.batch * push.tokens + token) * push.o_slots + slot) * config_head_dim;
-}
-
-bool row_exists(Tile tile, uint row)
-{
-	return tile.first_row + row < tile.row_count;
 }
 
 #endif

@@ -50,7 +50,10 @@ void gemm_tile()
 				block_sum[i] = 0.0;
 			}
 	}
-	[[unroll]] for (uint r = 0; r < own_rows; r++)
-		[[unroll]] for (uint c = 0; c < config_columns; c++)
-			tile_store(own_row + r, c * GQE_GEMM_SCALAR_LANES + own_column, sum[r * config_columns + c]);
+	[[unroll]] for (uint c = 0; c < config_columns; c++) {
+		uint column = c * GQE_GEMM_SCALAR_LANES + own_column;
+		float bias = tile_bias(column);
+		[[unroll]] for (uint r = 0; r < own_rows; r++)
+			tile_store(own_row + r, column, sum[r * config_columns + c] + bias);
+	}
 }

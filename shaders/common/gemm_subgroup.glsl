@@ -11,18 +11,16 @@ float a_lanes[config_rows];                    /* lane = element of the depth */
 uint a_base[config_rows];
 uvec2 w_base[config_columns];
 
-/* Adds the products of depth first...first + subgroup - 1; `is_tail`: some of them are past the end. */
-void gemm_step(uint first, bool is_tail)
+/* Adds the products of depth first...first + subgroup - 1. Past the end a counts as 0, and any w will do that is in its row. */
+void gemm_step(uint first)
 {
 	uint own = first + gl_SubgroupInvocationID;
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
-		a_lanes[r] = 0.0;
-		if (!is_tail || own < push.depth)
-			a_lanes[r] = push.a.at[a_base[r] + own];
+		float value = push.a.at[a_base[r] + min(own, push.depth - 1)];
+		a_lanes[r] = own < push.depth ? value : 0.0;
 	}
 	[[unroll]] for (uint i = 0; i < config_subgroup; i += 4) {
-		/* Past the end a is 0, so any w will do that is in its row. */
-		uint four = is_tail ? min(first + i, push.w_stride - 4) / 4 : (first + i) / 4;
+		uint four = min(first + i, push.w_stride - 4) / 4;
 		vec4 w[config_columns];
 		[[unroll]] for (uint c = 0; c < config_columns; c++)
 			w[c] = vec4(Weights4(w_base[c]).at[four]);
@@ -49,15 +47,15 @@ void gemm_tile()
 		[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 			block_sum[i] = 0.0;
 		uint end = min(block + GEMM_BLOCK, push.depth);
-		uint first = block;
-		for (; first + config_subgroup <= end; first += config_subgroup)
-			gemm_step(first, false);
-		if (first < end)
-			gemm_step(first, true);
+		for (uint first = block; first < end; first += config_subgroup)
+			gemm_step(first);
 		[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 			sum[i] += block_sum[i];
 	}
-	[[unroll]] for (uint r = 0; r < config_rows; r++)
-		[[unroll]] for (uint c = 0; c < config_columns; c++)
-			tile_store(r, c * config_subgroup + gl_SubgroupInvocationID, sum[r * config_columns + c]);
+	[[unroll]] for (uint c = 0; c < config_columns; c++) {
+		uint column = c * config_subgroup + gl_SubgroupInvocationID;
+		float bias = tile_bias(column);
+		[[unroll]] for (uint r = 0; r < config_rows; r++)
+			tile_store(r, column, sum[r * config_columns + c] + bias);
+	}
 }

@@ -4,6 +4,7 @@
  *
  *   uint tile_a_row(uint row)      the row of `a` behind row `row` of the tile; for one past its end any valid row
  *   uint tile_w_row(uint column)   the same for `w` and a column
+ *   float tile_bias(uint column)   what is added to a column; past its end anything
  *   void tile_store(uint row, uint column, float value)   keeps the element, or drops it when it is past the end
  *
  * Then gemm_tile() computes and stores config_rows x gemm_columns elements.
@@ -19,6 +20,7 @@
 
 uint tile_a_row(uint row);
 uint tile_w_row(uint column);
+float tile_bias(uint column);
 void tile_store(uint row, uint column, float value);
 
 uvec2 w_row_address(uint column)
