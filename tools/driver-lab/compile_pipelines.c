@@ -69,8 +69,8 @@ static void add_statistics(const struct compilation *compilation, const VkPipeli
 static void write_assembly(struct compilation *compilation, const char *executable, const char *name, const char *text)
 {
 	char path[4096];
-	int length = snprintf(path, sizeof(path), "%s/%03u.%s.%s.txt", compilation->assembly_folder, compilation->number, executable,
-			      name);
+	int length = snprintf(path, sizeof(path), "%s/%03u.%s.%s.txt", compilation->assembly_folder, compilation->number,
+			      executable, name);
 	for (char *c = path + strlen(compilation->assembly_folder) + 1; *c != '\0'; c++)
 		if (*c == ' ' || *c == '/')
 			*c = '_';
@@ -162,9 +162,10 @@ static void compile(void *user, const struct gqe_prepared_case *prepared_case)
 	cJSON_AddNumberToObject(entry, "subgroup", prepared->choice.variant->uses_subgroups ? prepared->tile.subgroup : 0);
 	cJSON_AddNumberToObject(entry, "rows", prepared->tile.rows);
 	cJSON_AddNumberToObject(entry, "columns", prepared->tile.columns);
-	cJSON_AddBoolToObject(entry, "is_default",
-			      prepared->choice.path ==
-				      gqe_kernel_choose(prepared_case->kernel, compilation->best_path, prepared_case->weights).path);
+	cJSON_AddBoolToObject(
+		entry, "is_default",
+		prepared->choice.path ==
+			gqe_kernel_choose(prepared_case->kernel, compilation->best_path, prepared_case->weights).path);
 
 	const struct gqe_pipeline *pipeline = NULL;
 	gqe_error error = {0};

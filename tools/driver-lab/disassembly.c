@@ -94,7 +94,7 @@ static enum form form_of(const char *text)
 		return AMD;
 	if (strncmp(text, "block", 5) == 0 && strstr(text, "-> {") != NULL)
 		return NVIDIA;
-	if (strstr(text, "{ align1 ") != NULL)
+	if (strstr(text, "{ align") != NULL)
 		return INTEL;
 	return UNKNOWN;
 }
@@ -155,7 +155,7 @@ static struct meaning read_intel(const struct line *line)
 		text = strchr(text, ')');
 		text = text != NULL ? text + 1 + strspn(text + 1, " ") : "";
 	}
-	meaning.is_instruction = strstr(text, "{ align1 ") != NULL || strncmp(text, "send", 4) == 0;
+	meaning.is_instruction = strstr(text, "{ align") != NULL || strncmp(text, "send", 4) == 0;
 	meaning.class = CLASSIFY(intel_names, text);
 	bool multiplies_and_adds = strncmp(text, "mad", 3) == 0 || strncmp(text, "mac(", 4) == 0;
 	if (multiplies_and_adds && (strstr(text, ">F ") != NULL || strstr(text, ">HF ") != NULL))
@@ -170,10 +170,8 @@ static struct meaning read_nvidia(const struct line *line)
 {
 	struct meaning meaning = {.class = CONTROL};
 	const char *text = line->text;
-	if (strncmp(text, "block", 5) == 0) {
-		meaning.is_label = parse_label(text, " L", &meaning.label);
+	if (strncmp(text, "block", 5) == 0)
 		return meaning;
-	}
 	if (text[0] == '@') /* predicate */
 		text += strcspn(text, " ");
 	const char *equals = strstr(text, " = ");
@@ -182,31 +180,125 @@ static struct meaning read_nvidia(const struct line *line)
 	text += strspn(text, " ");
 	meaning.is_instruction = isalpha((unsigned char)text[0]) != 0;
 	meaning.class = CLASSIFY(nvidia_names, text);
-	meaning.is_branch = strncmp(text, "bra ", 4) == 0 && parse_label(text, " L", &meaning.label);
 	return meaning;
 }
 
 struct loop {
-	unsigned first, last; /* instructions */
+	unsigned header; /* its first instruction */
+	bool *holds;     /* [instructions] */
+	unsigned size;   /* instructions that it holds */
 	unsigned counts[CLASS_COUNT];
+};
+
+#define MAX_SUCCESSORS 4
+
+/* A basic block of a compiler that lays blocks out in any order. */
+struct block {
+	unsigned first, end; /* instructions */
+	unsigned successors[MAX_SUCCESSORS], successor_count;
+	enum { UNSEEN, ON_PATH, DONE } state;
+	bool is_member; /* of the loop that is being collected */
 };
 
 struct program {
 	enum instruction_class *classes; /* [count] */
-	unsigned *labels;                /* [label_count]: the instruction that a label stands before, or ~0u */
+	unsigned *labels;                /* [lines]: the instruction that a label stands before, or ~0u */
+	struct block *blocks;            /* [block_count], by their numbers */
 	struct loop *loops;              /* [loop_count] */
-	unsigned count, label_count, loop_count;
+	unsigned lines;                  /* of the text: more than there are instructions, labels, blocks or loops */
+	unsigned count, block_count, loop_count;
+	bool failed; /* out of memory */
 };
 
-/* A jump backwards makes a loop; a second one to the same place (a `continue`) makes it longer. */
-static void add_loop(struct program *program, unsigned first, unsigned last)
+/* The loop that begins there; several jumps back to one place (a `continue`) are one loop. */
+static struct loop *loop_at(struct program *program, unsigned header)
 {
 	for (unsigned i = 0; i < program->loop_count; i++)
-		if (program->loops[i].first == first) {
-			program->loops[i].last = last;
-			return;
+		if (program->loops[i].header == header)
+			return &program->loops[i];
+	struct loop *loop = &program->loops[program->loop_count];
+	*loop = (struct loop){.header = header, .holds = calloc(program->lines, sizeof(*loop->holds))};
+	if (loop->holds == NULL) {
+		program->failed = true;
+		return NULL;
+	}
+	program->loop_count++;
+	return loop;
+}
+
+static void hold(struct loop *loop, unsigned first, unsigned end)
+{
+	for (unsigned i = first; loop != NULL && i < end; i++) {
+		loop->size += !loop->holds[i];
+		loop->holds[i] = true;
+	}
+}
+
+/* "block.u 3 L3 [1, 2] -> {" begins a block, "} -> [4, 415]" ends it. */
+static void read_block_line(struct program *program, const char *text)
+{
+	if (strncmp(text, "block", 5) == 0) {
+		unsigned number = (unsigned)strtoul(text + strcspn(text, " "), NULL, 10);
+		if (number == program->block_count && number < program->lines)
+			program->blocks[program->block_count++] = (struct block){.first = program->count, .end = program->count};
+		return;
+	}
+	if (program->block_count == 0)
+		return;
+	struct block *block = &program->blocks[program->block_count - 1];
+	block->end = program->count;
+	for (text = strchr(text, '['); text != NULL && block->successor_count < MAX_SUCCESSORS; text = strchr(text + 1, ',')) {
+		char *end;
+		unsigned long number = strtoul(text + 1, &end, 10);
+		if (end != text + 1)
+			block->successors[block->successor_count++] = (unsigned)number;
+	}
+}
+
+static bool leads_to_member(const struct program *program, const struct block *block)
+{
+	for (unsigned s = 0; s < block->successor_count; s++)
+		if (block->successors[s] < program->block_count && program->blocks[block->successors[s]].is_member)
+			return true;
+	return false;
+}
+
+/* A jump from `tail` back to `header`: the loop is what reaches the tail without passing the header. */
+static void collect_loop(struct program *program, unsigned header, unsigned tail)
+{
+	for (unsigned b = 0; b < program->block_count; b++)
+		program->blocks[b].is_member = b == tail;
+	bool grew = header != tail;
+	while (grew) {
+		grew = false;
+		for (unsigned b = 0; b < program->block_count; b++) {
+			struct block *block = &program->blocks[b];
+			if (b != header && !block->is_member && leads_to_member(program, block))
+				grew = block->is_member = true;
 		}
-	program->loops[program->loop_count++] = (struct loop){.first = first, .last = last};
+	}
+	program->blocks[header].is_member = true;
+	struct loop *loop = loop_at(program, program->blocks[header].first);
+	for (unsigned b = 0; b < program->block_count; b++)
+		if (program->blocks[b].is_member)
+			hold(loop, program->blocks[b].first, program->blocks[b].end);
+}
+
+/* A jump to a block that is on the path from the entry is one that goes back: the shaders have no irreducible flow. */
+static void find_loops(struct program *program, unsigned number)
+{
+	struct block *block = &program->blocks[number];
+	block->state = ON_PATH;
+	for (unsigned s = 0; s < block->successor_count; s++) {
+		unsigned next = block->successors[s];
+		if (next >= program->block_count)
+			continue;
+		if (program->blocks[next].state == ON_PATH)
+			collect_loop(program, next, number);
+		else if (program->blocks[next].state == UNSEEN)
+			find_loops(program, next);
+	}
+	block->state = DONE;
 }
 
 static void read_program(const char *text, struct program *program)
@@ -215,43 +307,41 @@ static void read_program(const char *text, struct program *program)
 	struct line line;
 	for (const char *at = text; *at != '\0';) {
 		at = next_line(at, &line);
+		if (form == NVIDIA && (strncmp(line.text, "block", 5) == 0 || line.text[0] == '}'))
+			read_block_line(program, line.text);
 		struct meaning meaning = form == AMD ? read_amd(&line) : form == INTEL ? read_intel(&line) : read_nvidia(&line);
-		if (meaning.is_label && meaning.label < program->label_count)
+		if (meaning.is_label && meaning.label < program->lines)
 			program->labels[meaning.label] = program->count;
 		if (meaning.is_message && program->count > 0)
 			program->classes[program->count - 1] = meaning.class;
 		if (!meaning.is_instruction)
 			continue;
 		program->classes[program->count] = meaning.class;
-		if (meaning.is_branch && meaning.label < program->label_count && program->labels[meaning.label] <= program->count)
-			add_loop(program, program->labels[meaning.label], program->count);
 		program->count++;
+		/* These compilers keep a loop in one piece that ends with the jump back. */
+		if (meaning.is_branch && meaning.label < program->lines && program->labels[meaning.label] < program->count) {
+			unsigned first = program->labels[meaning.label];
+			hold(loop_at(program, first), first, program->count);
+		}
 	}
+	if (program->block_count > 0)
+		find_loops(program, 0);
 }
 
-static bool holds(const struct loop *loop, unsigned instruction)
-{
-	return loop->first <= instruction && instruction <= loop->last;
-}
-
-static int by_start(const void *a, const void *b)
+static int by_header(const void *a, const void *b)
 {
 	const struct loop *x = a, *y = b;
-	if (x->first != y->first)
-		return x->first < y->first ? -1 : 1;
-	return 0;
+	return x->header < y->header ? -1 : x->header > y->header;
 }
 
-/* Counts each instruction for the shortest loop that holds it. */
+/* Counts each instruction for the smallest loop that holds it. */
 static void count_instructions(struct program *program)
 {
 	for (unsigned i = 0; i < program->count; i++) {
 		struct loop *innermost = NULL;
-		for (struct loop *loop = program->loops; loop < program->loops + program->loop_count; loop++) {
-			bool is_shorter = innermost == NULL || loop->last - loop->first < innermost->last - innermost->first;
-			if (holds(loop, i) && is_shorter)
+		for (struct loop *loop = program->loops; loop < program->loops + program->loop_count; loop++)
+			if (loop->holds[i] && (innermost == NULL || loop->size < innermost->size))
 				innermost = loop;
-		}
 		if (innermost != NULL)
 			innermost->counts[program->classes[i]]++;
 	}
@@ -261,30 +351,32 @@ static unsigned depth_of(const struct program *program, const struct loop *inner
 {
 	unsigned depth = 0;
 	for (const struct loop *loop = program->loops; loop < program->loops + program->loop_count; loop++)
-		depth += loop != inner && loop->first <= inner->first && inner->last <= loop->last;
+		depth += loop != inner && loop->holds[inner->header] && loop->size > inner->size;
 	return depth;
 }
 
 cJSON *disassembly_loops(const char *text)
 {
 	cJSON *list = cJSON_CreateArray();
-	/* One instruction, label or loop a line at most. */
-	size_t lines = 1;
+	unsigned lines = 1;
 	for (const char *at = text; *at != '\0'; at++)
 		lines += *at == '\n';
 	struct program program = {
 		.classes = calloc(lines, sizeof(*program.classes)),
 		.labels = malloc(lines * sizeof(*program.labels)),
+		.blocks = calloc(lines, sizeof(*program.blocks)),
 		.loops = calloc(lines, sizeof(*program.loops)),
-		.label_count = (unsigned)lines,
+		.lines = lines,
 	};
-	if (program.classes != NULL && program.labels != NULL && program.loops != NULL) {
+	program.failed = program.classes == NULL || program.labels == NULL || program.blocks == NULL || program.loops == NULL;
+	if (!program.failed) {
 		memset(program.labels, 0xff, lines * sizeof(*program.labels));
 		read_program(text, &program);
-		qsort(program.loops, program.loop_count, sizeof(*program.loops), by_start);
+		qsort(program.loops, program.loop_count, sizeof(*program.loops), by_header);
 		count_instructions(&program);
 	}
-	for (struct loop *loop = program.loops; loop != NULL && loop < program.loops + program.loop_count; loop++) {
+	for (unsigned i = 0; i < program.loop_count && !program.failed; i++) {
+		const struct loop *loop = &program.loops[i];
 		if (loop->counts[MATRIX] + loop->counts[FMA] == 0)
 			continue;
 		cJSON *entry = cJSON_CreateObject();
@@ -293,8 +385,11 @@ cJSON *disassembly_loops(const char *text)
 			cJSON_AddNumberToObject(entry, class_names[class], loop->counts[class]);
 		cJSON_AddItemToArray(list, entry);
 	}
+	for (unsigned i = 0; i < program.loop_count; i++)
+		free(program.loops[i].holds);
 	free(program.classes);
 	free(program.labels);
+	free(program.blocks);
 	free(program.loops);
 	return list;
 }
