@@ -1,0 +1,448 @@
+/* The step list with a made-up driver that only counts: slices, barriers, grids, cancelling, and what happens on failures. */
+#include "vulkan/address_map.h"
+#include "vulkan/steps.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* What the made-up driver saw since the last reset. */
+static struct {
+	uint32_t submits, waits, dispatches, barriers, copies, fills;
+	uint32_t grid_x, grid_y;
+	uint32_t busy; /* submits that were not waited for */
+	VkResult submit_result, wait_result;
+} seen;
+
+#define HANDLE(type) ((type)(uintptr_t)1)
+
+static VkResult VKAPI_PTR create_layout(VkDevice device, const VkPipelineLayoutCreateInfo *info,
+					const VkAllocationCallbacks *allocator, VkPipelineLayout *layout)
+{
+	(void)device, (void)info, (void)allocator;
+	*layout = HANDLE(VkPipelineLayout);
+	return VK_SUCCESS;
+}
+
+static void VKAPI_PTR destroy_layout(VkDevice device, VkPipelineLayout layout, const VkAllocationCallbacks *allocator)
+{
+	(void)device, (void)layout, (void)allocator;
+}
+
+static VkResult VKAPI_PTR create_module(VkDevice device, const VkShaderModuleCreateInfo *info,
+					const VkAllocationCallbacks *allocator, VkShaderModule *module)
+{
+	(void)device, (void)info, (void)allocator;
+	*module = HANDLE(VkShaderModule);
+	return VK_SUCCESS;
+}
+
+static void VKAPI_PTR destroy_module(VkDevice device, VkShaderModule module, const VkAllocationCallbacks *allocator)
+{
+	(void)device, (void)module, (void)allocator;
+}
+
+static VkResult VKAPI_PTR create_pipelines(VkDevice device, VkPipelineCache cache, uint32_t count,
+					   const VkComputePipelineCreateInfo *infos, const VkAllocationCallbacks *allocator,
+					   VkPipeline *pipelines)
+{
+	(void)device, (void)cache, (void)count, (void)infos, (void)allocator;
+	*pipelines = HANDLE(VkPipeline);
+	return VK_SUCCESS;
+}
+
+static void VKAPI_PTR destroy_pipeline(VkDevice device, VkPipeline pipeline, const VkAllocationCallbacks *allocator)
+{
+	(void)device, (void)pipeline, (void)allocator;
+}
+
+static VkResult VKAPI_PTR create_pool(VkDevice device, const VkCommandPoolCreateInfo *info, const VkAllocationCallbacks *allocator,
+				      VkCommandPool *pool)
+{
+	(void)device, (void)info, (void)allocator;
+	*pool = HANDLE(VkCommandPool);
+	return VK_SUCCESS;
+}
+
+static void VKAPI_PTR destroy_pool(VkDevice device, VkCommandPool pool, const VkAllocationCallbacks *allocator)
+{
+	(void)device, (void)pool, (void)allocator;
+}
+
+static VkResult VKAPI_PTR reset_pool(VkDevice device, VkCommandPool pool, VkCommandPoolResetFlags flags)
+{
+	(void)device, (void)pool, (void)flags;
+	assert_int_equal(seen.busy, 0); /* its command buffer would be in use */
+	return VK_SUCCESS;
+}
+
+static VkResult VKAPI_PTR allocate_commands(VkDevice device, const VkCommandBufferAllocateInfo *info, VkCommandBuffer *commands)
+{
+	(void)device, (void)info;
+	*commands = HANDLE(VkCommandBuffer);
+	return VK_SUCCESS;
+}
+
+static VkResult VKAPI_PTR begin_commands(VkCommandBuffer commands, const VkCommandBufferBeginInfo *info)
+{
+	(void)commands, (void)info;
+	return VK_SUCCESS;
+}
+
+static VkResult VKAPI_PTR end_commands(VkCommandBuffer commands)
+{
+	(void)commands;
+	return VK_SUCCESS;
+}
+
+static VkResult VKAPI_PTR create_fence(VkDevice device, const VkFenceCreateInfo *info, const VkAllocationCallbacks *allocator,
+				       VkFence *fence)
+{
+	(void)device, (void)info, (void)allocator;
+	*fence = HANDLE(VkFence);
+	return VK_SUCCESS;
+}
+
+static void VKAPI_PTR destroy_fence(VkDevice device, VkFence fence, const VkAllocationCallbacks *allocator)
+{
+	(void)device, (void)fence, (void)allocator;
+	assert_int_equal(seen.busy, 0);
+}
+
+static VkResult VKAPI_PTR reset_fences(VkDevice device, uint32_t count, const VkFence *fences)
+{
+	(void)device, (void)count, (void)fences;
+	return VK_SUCCESS;
+}
+
+static VkResult VKAPI_PTR submit(VkQueue queue, uint32_t count, const VkSubmitInfo *infos, VkFence fence)
+{
+	(void)queue, (void)count, (void)infos, (void)fence;
+	seen.submits++;
+	seen.busy++;
+	return seen.submit_result;
+}
+
+static VkResult VKAPI_PTR wait_for_fences(VkDevice device, uint32_t count, const VkFence *fences, VkBool32 all, uint64_t timeout)
+{
+	(void)device, (void)count, (void)fences, (void)all, (void)timeout;
+	seen.waits++;
+	if (seen.wait_result == VK_SUCCESS) {
+		seen.busy = 0;
+	}
+	return seen.wait_result;
+}
+
+static VkResult VKAPI_PTR wait_idle(VkDevice device)
+{
+	(void)device;
+	seen.busy = 0;
+	return VK_SUCCESS;
+}
+
+static void VKAPI_PTR bind_pipeline(VkCommandBuffer commands, VkPipelineBindPoint point, VkPipeline pipeline)
+{
+	(void)commands, (void)point, (void)pipeline;
+}
+
+static void VKAPI_PTR push_constants(VkCommandBuffer commands, VkPipelineLayout layout, VkShaderStageFlags stages, uint32_t offset,
+				     uint32_t size, const void *values)
+{
+	(void)commands, (void)layout, (void)stages, (void)offset, (void)size, (void)values;
+}
+
+static void VKAPI_PTR dispatch_grid(VkCommandBuffer commands, uint32_t x, uint32_t y, uint32_t z)
+{
+	(void)commands;
+	assert_int_equal(z, 1);
+	seen.dispatches++;
+	seen.grid_x = x;
+	seen.grid_y = y;
+}
+
+static void VKAPI_PTR dispatch_indirect(VkCommandBuffer commands, VkBuffer buffer, VkDeviceSize offset)
+{
+	(void)commands, (void)buffer, (void)offset;
+	seen.dispatches++;
+}
+
+static void VKAPI_PTR copy_buffer(VkCommandBuffer commands, VkBuffer from, VkBuffer to, uint32_t count, const VkBufferCopy *regions)
+{
+	(void)commands, (void)from, (void)to, (void)count, (void)regions;
+	seen.copies++;
+}
+
+static void VKAPI_PTR fill_buffer(VkCommandBuffer commands, VkBuffer buffer, VkDeviceSize offset, VkDeviceSize size, uint32_t word)
+{
+	(void)commands, (void)buffer, (void)offset, (void)size, (void)word;
+	seen.fills++;
+}
+
+static void VKAPI_PTR pipeline_barrier(VkCommandBuffer commands, VkPipelineStageFlags from, VkPipelineStageFlags to,
+				       VkDependencyFlags flags, uint32_t count, const VkMemoryBarrier *barriers,
+				       uint32_t buffer_count, const VkBufferMemoryBarrier *buffers, uint32_t image_count,
+				       const VkImageMemoryBarrier *images)
+{
+	(void)commands, (void)from, (void)to, (void)flags, (void)count, (void)barriers;
+	(void)buffer_count, (void)buffers, (void)image_count, (void)images;
+	seen.barriers++;
+}
+
+static const struct gqe_vulkan_functions counting_driver = {
+	.vkCreatePipelineLayout = create_layout,
+	.vkDestroyPipelineLayout = destroy_layout,
+	.vkCreateShaderModule = create_module,
+	.vkDestroyShaderModule = destroy_module,
+	.vkCreateComputePipelines = create_pipelines,
+	.vkDestroyPipeline = destroy_pipeline,
+	.vkCreateCommandPool = create_pool,
+	.vkDestroyCommandPool = destroy_pool,
+	.vkResetCommandPool = reset_pool,
+	.vkAllocateCommandBuffers = allocate_commands,
+	.vkBeginCommandBuffer = begin_commands,
+	.vkEndCommandBuffer = end_commands,
+	.vkCreateFence = create_fence,
+	.vkDestroyFence = destroy_fence,
+	.vkResetFences = reset_fences,
+	.vkQueueSubmit = submit,
+	.vkWaitForFences = wait_for_fences,
+	.vkDeviceWaitIdle = wait_idle,
+	.vkCmdBindPipeline = bind_pipeline,
+	.vkCmdPushConstants = push_constants,
+	.vkCmdDispatch = dispatch_grid,
+	.vkCmdDispatchIndirect = dispatch_indirect,
+	.vkCmdCopyBuffer = copy_buffer,
+	.vkCmdFillBuffer = fill_buffer,
+	.vkCmdPipelineBarrier = pipeline_barrier,
+};
+
+/* Every command buffer has a barrier at its beginning and one, for the host, at its end. */
+#define BARRIERS_OF_A_SUBMIT 2
+
+struct push {
+	uint64_t from, to;
+};
+
+static const struct gqe_push_pointer pointers[] = {
+	{"from", offsetof(struct push, from), GQE_ACCESS_READ},
+	{"to", offsetof(struct push, to), GQE_ACCESS_WRITE},
+};
+static const struct gqe_kernel_variant kernel = {
+	.kernel = "move",
+	.variant = "f32",
+	.push_bytes = sizeof(struct push),
+	.pointers = pointers,
+	.pointer_count = GQE_COUNT(pointers),
+};
+
+static struct gqe_vulkan vulkan;
+static struct gqe_steps *steps;
+static const struct gqe_buffer buffers[] = {
+	{.address = 0x1000, .size = 0x100, .handle = HANDLE(VkBuffer)},
+	{.address = 0x2000, .size = 0x100, .handle = HANDLE(VkBuffer)},
+	{.address = 0x3000, .size = 0x100, .handle = HANDLE(VkBuffer)},
+	{.address = 0x4000, .size = 0x100, .handle = HANDLE(VkBuffer)},
+};
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(&seen, 0, sizeof(seen));
+	vulkan.fn = counting_driver;
+	vulkan.capabilities.quirks = GQE_QUIRK_NO_PIPELINE_CACHE;
+	vulkan.capabilities.max_workgroup_count_x = UINT32_MAX;
+	vulkan.capabilities.max_workgroup_count_y = 65535;
+	strcpy(vulkan.info.name, "made up");
+	if (gqe_address_map_create(&vulkan, NULL) != GQE_OK || gqe_pipelines_create(&vulkan, "", NULL) != GQE_OK ||
+	    gqe_steps_create(&vulkan, &steps, NULL) != GQE_OK) {
+		return -1;
+	}
+	for (size_t i = 0; i < GQE_COUNT(buffers); i++) {
+		if (gqe_address_map_add(&vulkan, &buffers[i], NULL) != GQE_OK) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	gqe_steps_destroy(&steps);
+	gqe_pipelines_destroy(&vulkan);
+	gqe_address_map_destroy(&vulkan);
+	return 0;
+}
+
+static void append(uint64_t from, uint64_t to, uint64_t workgroups, double work)
+{
+	struct push push = {from, to};
+	struct gqe_dispatch dispatch = {.variant = &kernel, .push = &push, .workgroups = workgroups, .work = work};
+	gqe_steps_dispatch(steps, &dispatch);
+}
+
+static gqe_status run(gqe_error *error)
+{
+	gqe_status status = gqe_steps_run(steps, NULL, NULL, error);
+	assert_int_equal(seen.busy, 0); /* nothing is ever left in flight */
+	assert_true(gqe_steps_work(steps) == 0);
+	return status;
+}
+
+static void test_an_empty_list_submits_nothing(void **state)
+{
+	(void)state;
+	append(0x1000, 0x2000, 0, 1);
+	gqe_steps_copy(steps, &buffers[0], 0, &buffers[1], 0, 0);
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(seen.submits, 0);
+}
+
+static void test_barriers_only_where_steps_depend(void **state)
+{
+	(void)state;
+	append(0x1000, 0x2000, 1, 1);
+	append(0x1000, 0x3000, 1, 1);                 /* both only read 0x1000 */
+	append(0x20f0, 0x4000, 1, 1);                 /* reads the buffer that the first wrote, from its middle */
+	append(0x1000, 0, 1, 1);                      /* an absent pointer depends on nothing */
+	gqe_steps_fill(steps, &buffers[3], 0, 16, 0); /* after the write of 0x4000 */
+	gqe_steps_copy(steps, &buffers[0], 0, &buffers[1], 0, 16);
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(seen.submits, 1);
+	assert_int_equal(seen.dispatches, 4);
+	assert_int_equal(seen.copies, 1);
+	assert_int_equal(seen.fills, 1);
+	assert_int_equal(seen.barriers, BARRIERS_OF_A_SUBMIT + 2);
+}
+
+static void test_an_indirect_dispatch_waits_for_its_command(void **state)
+{
+	(void)state;
+	struct push push = {0x1000, 0x2000};
+	struct gqe_dispatch dispatch = {.variant = &kernel, .push = &push, .indirect = &buffers[3], .work = 1};
+	append(0x1000, 0x4000, 1, 1);
+	gqe_steps_dispatch(steps, &dispatch);
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(seen.dispatches, 2);
+	assert_int_equal(seen.barriers, BARRIERS_OF_A_SUBMIT + 1);
+}
+
+static void test_large_work_is_cut_into_slices(void **state)
+{
+	(void)state;
+	/* Each is more than the first slice may hold; what the next ones may depends on the time the made-up driver took. */
+	for (int i = 0; i < 5; i++) {
+		append(0x1000, 0x2000, 1, 1e30);
+	}
+	append(0x1000, 0x2000, 1, 0); /* free: joins the last */
+	assert_true(gqe_steps_work(steps) >= 5e30);
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(seen.dispatches, 6);
+	assert_int_equal(seen.submits, seen.waits);
+	assert_in_range(seen.submits, 2, 5);
+}
+
+static void test_many_small_steps_share_a_submit(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		append(0x1000, 0x2000, 1, 10);
+	}
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(seen.submits, 1);
+	assert_int_equal(seen.dispatches, 1000);
+}
+
+static bool cancel_at_zero(void *user)
+{
+	int *left = user;
+	return (*left)-- == 0;
+}
+
+static void test_cancel_between_slices_empties_the_list(void **state)
+{
+	(void)state;
+	int left = 1;
+	gqe_error error = {.status = GQE_OK};
+	append(0x1000, 0x2000, 1, 1e30);
+	gqe_steps_fill(steps, &buffers[0], 0, 4, 0);
+	append(0x1000, 0x2000, 1, 1e300);
+	assert_int_equal(gqe_steps_run(steps, cancel_at_zero, &left, &error), GQE_CANCELLED);
+	assert_int_equal(error.status, GQE_CANCELLED);
+	assert_int_equal(seen.submits, 1);
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(seen.submits, 1);
+}
+
+static void test_grids_are_laid_over_two_dimensions(void **state)
+{
+	(void)state;
+	static const uint64_t counts[] = {1, 65535, 65536, 200000, (uint64_t)65535 * 65535};
+	for (size_t i = 0; i < GQE_COUNT(counts); i++) {
+		append(0x1000, 0x2000, counts[i], 1);
+		assert_int_equal(run(NULL), GQE_OK);
+		uint64_t all = (uint64_t)seen.grid_x * seen.grid_y;
+		assert_true(all >= counts[i] && all - counts[i] < seen.grid_x);
+		assert_true(seen.grid_x <= 65535 && seen.grid_y <= 65535);
+	}
+	gqe_error error;
+	append(0x1000, 0x2000, (uint64_t)65535 * 65535 + 1, 1);
+	assert_int_equal(run(&error), GQE_ERROR_INTERNAL);
+	append(0x1000, 0x2000, UINT64_MAX, 1);
+	assert_int_equal(run(&error), GQE_ERROR_INTERNAL);
+	assert_non_null(strstr(error.message, "workgroups"));
+}
+
+static void test_the_first_mistake_is_kept_and_nothing_runs(void **state)
+{
+	(void)state;
+	gqe_error error;
+	append(0x1000, 0x2100, 1, 1); /* one past the end of the second buffer */
+	append(0x9999, 0x2000, 1, 1);
+	assert_int_equal(run(&error), GQE_ERROR_INTERNAL);
+	assert_non_null(strstr(error.message, "kernel move: the pointer to (0x2100)"));
+	assert_int_equal(seen.submits, 0);
+
+	gqe_steps_copy(steps, &buffers[0], 0xf0, &buffers[1], 0, 0x11);
+	assert_int_equal(run(&error), GQE_ERROR_INTERNAL);
+	gqe_steps_fill(steps, &buffers[0], UINT64_MAX - 3, 8, 0);
+	assert_int_equal(run(&error), GQE_ERROR_INTERNAL);
+
+	append(0x1000, 0x2000, 1, 1); /* and then all is well again */
+	assert_int_equal(run(&error), GQE_OK);
+	assert_int_equal(seen.submits, 1);
+}
+
+static void test_a_lost_device_is_reported(void **state)
+{
+	(void)state;
+	gqe_error error;
+	seen.wait_result = VK_ERROR_DEVICE_LOST;
+	append(0x1000, 0x2000, 1, 1);
+	assert_int_equal(run(&error), GQE_ERROR_DEVICE_LOST);
+	assert_non_null(strstr(error.message, "VK_ERROR_DEVICE_LOST"));
+	assert_non_null(strstr(error.message, "made up"));
+	seen.wait_result = VK_SUCCESS;
+	seen.submit_result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+	append(0x1000, 0x2000, 1, 1);
+	assert_int_equal(run(&error), GQE_ERROR_OUT_OF_MEMORY);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_an_empty_list_submits_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_barriers_only_where_steps_depend, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_an_indirect_dispatch_waits_for_its_command, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_large_work_is_cut_into_slices, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_many_small_steps_share_a_submit, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cancel_between_slices_empties_the_list, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_grids_are_laid_over_two_dimensions, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_first_mistake_is_kept_and_nothing_runs, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_lost_device_is_reported, set_up, tear_down),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
