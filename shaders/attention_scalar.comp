@@ -11,8 +11,8 @@
 #include "common/kernel.glsl"
 #include "common/attention_tile.glsl"
 
-#define PASS_KEYS 32
-#define CHUNK 32 /* channels of K in shared memory at a time */
+#define PASS_KEYS GQE_ATTENTION_SCALAR_KEYS
+#define CHUNK GQE_ATTENTION_SCALAR_CHANNELS
 
 const uint score_rows = config_rows * PASS_KEYS / gl_WorkGroupSize.x;
 const uint row_lanes = gl_WorkGroupSize.x / config_rows; /* invocations that share a row of the softmax */
@@ -30,8 +30,6 @@ void load_queries(Tile tile)
 {
 	for (uint i = gl_LocalInvocationIndex; i < config_rows * config_head_dim; i += gl_WorkGroupSize.x)
 		q_tile[i] = push.q.at[row_q(tile, i / config_head_dim) + i % config_head_dim];
-	[[unroll]] for (uint i = 0; i < config_rows * blocks; i++)
-		o[i] = 0.0;
 }
 
 void load_key_chunk(Tile tile, uint key, uint end, uint chunk)
@@ -71,10 +69,30 @@ void compute_scores(Tile tile, uint key, uint end)
 	barrier();
 }
 
-/* The state of one row, in the invocations that share it: its maximum so far, and the sum over the keys of this invocation. */
+/* One row of the softmax, in the invocations that share it: its maximum so far, and the sum over the keys of this invocation. */
 struct Softmax {
 	float largest, sum;
 };
+
+/* Where the rows start from: nothing, or what the last key range left. */
+Softmax start_rows(Tile tile, bool is_first)
+{
+	[[unroll]] for (uint i = 0; i < config_rows * blocks; i++)
+		o[i] = 0.0;
+	Softmax row = Softmax(no_score, 0.0);
+	if (config_split == 0 || is_first)
+		return row;
+	uint state = row_state(tile, gl_LocalInvocationIndex / row_lanes);
+	row.largest = push.state.at[state];
+	if (gl_LocalInvocationIndex % row_lanes == 0)
+		row.sum = push.state.at[state + 1];
+	[[unroll]] for (uint r = 0; r < config_rows; r++)
+		[[unroll]] for (uint b = 0; b < blocks; b++) {
+			uint channel = min(b * gl_WorkGroupSize.x + gl_LocalInvocationIndex, config_head_dim - 1);
+			o[r * blocks + b] = push.o.at[row_o(tile, r) + channel];
+		}
+	return row;
+}
 
 /* Turns scores into exp2(score - maximum so far), and leaves in `rescale` what earlier sums are to be multiplied by. */
 void update_softmax(inout Softmax row)
@@ -119,19 +137,28 @@ void accumulate_output(Tile tile, uint key, uint end)
 		}
 }
 
-void store_outputs(Tile tile, Softmax row)
+void store_rows(Tile tile, Softmax row, bool is_last)
 {
 	partial[gl_LocalInvocationIndex] = row.sum;
+	if (gl_LocalInvocationIndex % row_lanes == 0)
+		rescale[gl_LocalInvocationIndex / row_lanes] = row.largest;
 	barrier();
-	for (uint r = 0; r < config_rows; r++) {
+	[[unroll]] for (uint r = 0; r < config_rows; r++) {
 		float sum = 0.0;
 		for (uint i = 0; i < row_lanes; i++)
 			sum += partial[r * row_lanes + i];
+		float scale = 1.0 / sum;
+		if (config_split != 0 && !is_last) {
+			scale = 1.0;
+			uint state = row_state(tile, r);
+			push.state.at[state] = rescale[r];
+			push.state.at[state + 1] = sum;
+		}
 		uint base = row_o(tile, r);
 		[[unroll]] for (uint b = 0; b < blocks; b++) {
 			uint channel = b * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
 			if (channel < config_head_dim)
-				push.o.at[base + channel] = o[r * blocks + b] / sum;
+				push.o.at[base + channel] = o[r * blocks + b] * scale;
 		}
 	}
 }
@@ -139,15 +166,15 @@ void store_outputs(Tile tile, Softmax row)
 void main()
 {
 	Tile tile;
-	if (!tile_of_workgroup(tile))
+	KeyRange range;
+	if (!tile_of_workgroup(tile) || !key_range_of(tile, range))
 		return;
 	load_queries(tile);
-	Softmax row = Softmax(no_score, 0.0);
-	uint end = row_keys(tile, config_rows - 1);
-	for (uint key = 0; key < end; key += PASS_KEYS) {
-		compute_scores(tile, key, end);
+	Softmax row = start_rows(tile, range.first == 0);
+	for (uint key = range.first; key < range.end; key += PASS_KEYS) {
+		compute_scores(tile, key, range.end);
 		update_softmax(row);
-		accumulate_output(tile, key, end);
+		accumulate_output(tile, key, range.end);
 	}
-	store_outputs(tile, row);
+	store_rows(tile, row, range.is_last);
 }

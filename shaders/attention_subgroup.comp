@@ -59,14 +59,24 @@ vec4 load_key(uvec2 row, uint i)
 	return vec4(vec2(pairs.at[2 * i]), has_second ? vec2(pairs.at[2 * i + 1]) : vec2(0.0));
 }
 
-void load_queries(Tile tile)
+/* Where each row starts from: nothing, or what the last key range left. */
+void start_rows(Tile tile, bool is_first)
 {
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
 		q_base[r] = row_q(tile, r);
-		[[unroll]] for (uint b = 0; b < blocks; b++)
-			o[r * blocks + b] = 0.0;
 		row_max[r] = no_score;
 		row_sum[r] = 0.0;
+		[[unroll]] for (uint b = 0; b < blocks; b++)
+			o[r * blocks + b] = 0.0;
+	}
+	if (config_split == 0 || is_first)
+		return;
+	[[unroll]] for (uint r = 0; r < config_rows; r++) {
+		uint state = row_state(tile, r), base = row_o(tile, r);
+		row_max[r] = push.state.at[state];
+		row_sum[r] = lane() == 0 ? push.state.at[state + 1] : 0.0;
+		[[unroll]] for (uint b = 0; b < blocks; b++)
+			o[r * blocks + b] = push.o.at[base + min(b * config_subgroup + lane(), config_head_dim - 1)];
 	}
 }
 
@@ -148,15 +158,22 @@ void accumulate_output(Tile tile, uint key, uint end)
 		}
 }
 
-void store_outputs(Tile tile)
+void store_rows(Tile tile, bool is_last)
 {
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
-		float inverse = 1.0 / lanes_sum(row_sum[r]);
+		float sum = lanes_sum(row_sum[r]);
+		float scale = 1.0 / sum;
+		if (config_split != 0 && !is_last) {
+			scale = 1.0;
+			uint state = row_state(tile, r);
+			push.state.at[state] = row_max[r];
+			push.state.at[state + 1] = sum;
+		}
 		uint base = row_o(tile, r);
 		[[unroll]] for (uint b = 0; b < blocks; b++) {
 			uint channel = b * config_subgroup + lane();
 			if (channel < config_head_dim)
-				push.o.at[base + channel] = o[r * blocks + b] * inverse;
+				push.o.at[base + channel] = o[r * blocks + b] * scale;
 		}
 	}
 }
@@ -164,15 +181,15 @@ void store_outputs(Tile tile)
 void main()
 {
 	Tile tile;
-	if (!tile_of_workgroup(tile))
+	KeyRange range;
+	if (!tile_of_workgroup(tile) || !key_range_of(tile, range))
 		return;
-	load_queries(tile);
-	uint end = row_keys(tile, config_rows - 1);
+	start_rows(tile, range.first == 0);
 	uint seen_by_all = row_keys(tile, 0);
-	for (uint key = 0; key < end; key += pass_keys) {
-		compute_scores(tile, key, end);
+	for (uint key = range.first; key < range.end; key += pass_keys) {
+		compute_scores(tile, key, range.end);
 		update_softmax(tile, key, key + pass_keys > seen_by_all);
-		accumulate_output(tile, key, end);
+		accumulate_output(tile, key, range.end);
 	}
-	store_outputs(tile);
+	store_rows(tile, range.is_last);
 }

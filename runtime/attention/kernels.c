@@ -1,6 +1,7 @@
 #include "attention/kernels.h"
 
 #include <assert.h>
+#include <math.h>
 
 #include "attention/prepared.h"
 
@@ -159,18 +160,70 @@ static uint32_t attention_slots(const struct gqe_push_attention *push)
 	return push->slots_per_group + (shares_a_group ? 1 : 0);
 }
 
+/*
+ * Most work of one dispatch, in floating-point operations: a device of 1 TFLOP/s takes a quarter of a second, safe from the
+ * watchdogs that end anything longer than 2 s.
+ */
+#define ATTENTION_DISPATCH_WORK 2.5e11
+
+/* Keys that a tile handles at a time; key ranges begin at multiples of it. */
+static uint32_t attention_pass_keys(const struct gqe_prepared *prepared)
+{
+	bool is_subgroup = prepared->choice.path == GQE_PATH_SUBGROUP;
+	return is_subgroup ? prepared->tile.subgroup * prepared->tile.columns : GQE_ATTENTION_SCALAR_KEYS;
+}
+
+/*
+ * Iterations that all loops of attention's invocations make for so many keys, at most; unrolled loops make none. Counted from the
+ * loops in the two .comp files, each with one more for its end.
+ */
+static uint32_t attention_pass_iterations(const struct gqe_prepared *prepared, uint32_t head_dim)
+{
+	const struct gqe_tile *tile = &prepared->tile;
+	if (prepared->choice.path == GQE_PATH_SUBGROUP)
+		return 1 + (gqe_div_up(head_dim, tile->subgroup) + 1) + (tile->subgroup + 1);
+	const uint32_t keys = GQE_ATTENTION_SCALAR_KEYS, channels = GQE_ATTENTION_SCALAR_CHANNELS;
+	uint32_t row_lanes = tile->workgroup / tile->rows;
+	uint32_t chunk = 1 + (keys * channels / tile->workgroup + 1) + (channels + 1);
+	uint32_t softmax = 2 * (gqe_div_up(keys, row_lanes) + 1) + (row_lanes + 1);
+	return 1 + gqe_div_up(head_dim, channels) * chunk + 1 + softmax + (keys + 1);
+}
+
+/* Keys that one dispatch may handle, so that neither the driver's loop limit nor a watchdog stops it. */
+static uint32_t attention_keys_at_once(const struct gqe_recorder *recorder, const struct gqe_prepared *prepared, uint32_t head_dim,
+				       uint32_t keys, double work)
+{
+	const uint32_t pass_keys = attention_pass_keys(prepared);
+	uint64_t passes = gqe_div_up(keys, pass_keys);
+	if (work > ATTENTION_DISPATCH_WORK)
+		passes = (uint64_t)ceil((double)passes * ATTENTION_DISPATCH_WORK / work);
+	if (recorder->capabilities->max_loop_iterations != UINT32_MAX) {
+		uint32_t left = recorder->capabilities->max_loop_iterations - GQE_ATTENTION_LOOPS_AROUND;
+		uint32_t limit = left / attention_pass_iterations(prepared, head_dim);
+		passes = passes < limit ? passes : limit;
+	}
+	return gqe_min_u32(keys, (uint32_t)(passes * pass_keys));
+}
+
 void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
 			  const struct gqe_push_attention *push)
 {
 	assert(head_dim % 2 == 0 && head_dim <= GQE_MAX_HEAD_DIM);
-	uint32_t rows = push->tokens * attention_slots(push);
+	uint32_t rows = push->tokens * attention_slots(push), keys = push->position + push->tokens;
 	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_ATTENTION, weights, rows, head_dim);
-	struct gqe_push_attention sized = *push;
-	sized.tiles = gqe_div_up(rows, prepared.tile.rows);
-	uint64_t workgroups = (uint64_t)push->batch * push->kv_heads * sized.tiles;
 	double pairs = (double)push->tokens * push->position + 0.5 * push->tokens * (push->tokens + 1.0);
 	double work = 4.0 * head_dim * pairs * push->q_slots * push->batch;
-	dispatch(recorder, &prepared, &sized, workgroups, NULL, work);
+	uint32_t at_once = attention_keys_at_once(recorder, &prepared, head_dim, keys, work);
+	prepared.specialization.values[GQE_CONFIG_split] = at_once < keys ? 1 : 0;
+
+	struct gqe_push_attention range = *push;
+	range.tiles = gqe_div_up(rows, prepared.tile.rows);
+	uint64_t workgroups = (uint64_t)push->batch * push->kv_heads * range.tiles;
+	for (uint32_t first = 0; first < keys; first += at_once) {
+		range.first_key = first;
+		range.key_end = first + gqe_min_u32(at_once, keys - first);
+		dispatch(recorder, &prepared, &range, workgroups, NULL, work * (range.key_end - first) / keys);
+	}
 }
 
 void gqe_record_combine(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_combine *push)

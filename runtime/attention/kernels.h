@@ -55,7 +55,13 @@ GQE_RECORD(combine, COMBINE)
 GQE_RECORD(activation, ACTIVATION)
 GQE_RECORD(nll, NLL)
 #undef GQE_RECORD
-/* `head_dim` specializes the kernel; push->tiles is computed here. */
+/* Loop iterations that attention may make before and after the keys: loading q, short sums. */
+#define GQE_ATTENTION_LOOPS_AROUND 1024
+
+/*
+ * `head_dim` specializes the kernel; push->tiles and the key range are computed here: a pass over more keys than one dispatch
+ * should handle becomes several.
+ */
 void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
 			  const struct gqe_push_attention *push);
 /* The grid comes from expert_scan's `dispatch`; `rows` (tokens of the pass) and `groups` * `top_k` are for the work estimate. */

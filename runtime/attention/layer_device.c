@@ -47,6 +47,7 @@ void gqe_layer_scratch_reserve(struct gqe_arena *arena, struct gqe_layer_scratch
 	gqe_arena_reserve(arena, &scratch->v, rows * shape.source_heads * head_bytes);
 	gqe_arena_reserve(arena, &scratch->q, rows * shape.q_slots * head_bytes);
 	gqe_arena_reserve(arena, &scratch->o, rows * shape.o_slots * head_bytes);
+	gqe_arena_reserve(arena, &scratch->attention_state, rows * shape.q_slots * 2 * sizeof(float));
 	if (config->attention == GQE_ATTENTION_GQA)
 		return;
 	const uint64_t words = sizeof(uint32_t);
@@ -272,6 +273,7 @@ void gqe_record_layer(const struct gqe_recorder *recorder, const struct gqe_laye
 				     .k_cache = run->cache->k.address,
 				     .v_cache = run->cache->v.address,
 				     .o = scratch->o.address,
+				     .state = scratch->attention_state.address,
 				     .batch = run->batch,
 				     .tokens = run->tokens,
 				     .position = run->position,

@@ -32,9 +32,10 @@ void gqe_kv_cache_reserve(struct gqe_arena *arena, struct gqe_kv_cache *cache, c
 
 /* What a layer needs between its steps; layers that run one after another share it. Sizes for rows = B * chunk. */
 struct gqe_layer_scratch {
-	struct gqe_buffer k, v; /* [rows, source_heads, d_h] */
-	struct gqe_buffer q;    /* [rows, q_slots, d_h] */
-	struct gqe_buffer o;    /* [rows, o_slots, d_h] */
+	struct gqe_buffer k, v;            /* [rows, source_heads, d_h] */
+	struct gqe_buffer q;               /* [rows, q_slots, d_h] */
+	struct gqe_buffer o;               /* [rows, o_slots, d_h] */
+	struct gqe_buffer attention_state; /* [rows, q_slots, 2]; see the kernel's push constants */
 	/* routing; absent for dense GQA */
 	struct gqe_buffer logits, probability;                          /* [rows, N] */
 	struct gqe_buffer experts, selected, gate;                      /* [rows, G, k] */

@@ -26,7 +26,8 @@ struct gqe_prepared_case {
 
 /*
  * Calls `visit` for each different pipeline that the record functions may ask for on a device with these capabilities: every path
- * of its ladder, weights of every dtype it can read, any amount of work, each of the given head sizes.
+ * of its ladder, weights of every dtype it can read, any amount of work, each of the given head sizes. The form of attention that
+ * handles one of several key ranges is not visited: it differs in what comes before and after the loop over the keys.
  */
 void gqe_prepared_visit(const struct gqe_capabilities *capabilities, const uint32_t *head_dims, size_t head_dim_count,
 			void (*visit)(void *user, const struct gqe_prepared_case *prepared_case), void *user);

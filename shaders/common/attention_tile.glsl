@@ -70,4 +70,26 @@ uint row_o(Tile tile, uint row)
 	return ((tile.batch * push.tokens + token) * push.o_slots + slot) * config_head_dim;
 }
 
+/* Keys first_key...key_end-1 are this dispatch's; key_end counts only keys that the tile sees. */
+struct KeyRange {
+	uint first, end;
+	bool is_last; /* the tile has seen all its keys afterwards */
+};
+
+/* False: the tile has seen all its keys before. */
+bool key_range_of(Tile tile, out KeyRange range)
+{
+	uint visible = row_keys(tile, config_rows - 1);
+	range = KeyRange(0, visible, true);
+	if (config_split != 0)
+		range = KeyRange(push.first_key, min(visible, push.key_end), visible <= push.key_end);
+	return range.first < range.end;
+}
+
+/* Index in `state` of a row. */
+uint row_state(Tile tile, uint row)
+{
+	return row_q(tile, row) / config_head_dim * 2;
+}
+
 #endif

@@ -25,6 +25,10 @@
 /* Invocations across a tile's columns in the scalar path of gemm and gemm_gathered: such a tile has this times `columns`. */
 #define GQE_GEMM_SCALAR_LANES 16
 
+/* Keys that the scalar path of attention handles at a time, and channels of K that it keeps in shared memory. */
+#define GQE_ATTENTION_SCALAR_KEYS 32
+#define GQE_ATTENTION_SCALAR_CHANNELS 32
+
 #define GQE_NORM_KIND_RMS 0
 #define GQE_NORM_KIND_LAYER 1
 #define GQE_MLP_KIND_SWIGLU 0
@@ -40,13 +44,15 @@
  *  rows        rows of a tile: queries (attention), tokens (gemm)
  *  columns     columns of a tile per invocation: keys (attention, subgroup path), outputs (gemm)
  *  head_dim    d_h (attention)
+ *  split       1: the dispatch handles one of several key ranges (attention); 0: all keys
  */
 #define GQE_SPECIALIZATION(CONFIG)                                                                                     \
 	CONFIG(workgroup, 0, 64)                                                                                       \
 	CONFIG(subgroup, 1, 8)                                                                                         \
 	CONFIG(rows, 2, 16)                                                                                            \
 	CONFIG(columns, 3, 2)                                                                                          \
-	CONFIG(head_dim, 4, 64)
+	CONFIG(head_dim, 4, 64)                                                                                        \
+	CONFIG(split, 5, 0)
 
 /* embed: x[row] = table[tokens[row]]. */
 #define GQE_PUSH_EMBED(IN, OUT, INOUT, U32, F32)                                                                       \
@@ -158,14 +164,19 @@
  * dedicated or mean head): the shared slot alone. Its rows, token-major: row r = token r / n, slot r % n. A tile holds `rows` of them.
  * Grid: B * kv_heads * tiles, tiles = ceil(T * max n / rows), last tokens (heaviest) first. Query token t stands at position + t
  * and sees keys 0...position + t.
+ *
+ * Split: the dispatches handle keys first_key...key_end-1 one after the other, first_key being a multiple of the keys handled at a
+ * time. Until a tile has seen all its keys, o holds sums not yet divided, and `state` what belongs to them.
  */
 #define GQE_PUSH_ATTENTION(IN, OUT, INOUT, U32, F32)                                                                   \
 	IN(Floats, q)         /* [B*T, q_slots, head_dim], rotated and scaled */                                       \
 	IN(Weights, k_cache)  /* [B, kv_heads, capacity, head_dim] */                                                  \
 	IN(Weights, v_cache)  /* [B, kv_heads, capacity, head_dim] */                                                  \
-	OUT(Floats, o)        /* [B*T, o_slots, head_dim] */                                                           \
+	INOUT(Floats, o)      /* [B*T, o_slots, head_dim]; read only if split */                                       \
+	INOUT(Floats, state)  /* [B*T, q_slots, 2]: largest score and sum so far; used only if split */                \
 	U32(batch) U32(tokens) U32(position) U32(capacity) U32(kv_heads) U32(groups) U32(slots_per_group)              \
-	U32(q_slots) U32(o_slots) U32(shared_head) /* or GQE_NONE */ U32(q_shared) U32(o_shared) U32(tiles)
+	U32(q_slots) U32(o_slots) U32(shared_head) /* or GQE_NONE */ U32(q_shared) U32(o_shared) U32(tiles)            \
+	U32(first_key) U32(key_end)
 
 /* combine: weighted-sum slot from the hard slots, then (scale) each hard slot times its p. */
 #define GQE_PUSH_COMBINE(IN, OUT, INOUT, U32, F32)                                                                     \
