@@ -15,19 +15,21 @@ bool is_taken(uvec2 taken, uint expert)
 	return (taken[expert / 32] >> (expert % 32) & 1u) != 0u;
 }
 
+/* Four experts an iteration: some drivers leave loops early after some ten thousand, which 1024 experts, all active, would reach. */
 uint best_of_rest(uint base, uvec2 taken)
 {
 	uint best = GQE_NONE;
 	float best_logit = 0.0;
-	for (uint m = 0; m < push.experts_per_group; m++) {
-		if (is_taken(taken, m))
-			continue;
-		float logit = push.logits.at[base + m];
-		if (best == GQE_NONE || logit > best_logit) {
-			best = m;
-			best_logit = logit;
+	for (uint four = 0; four < push.experts_per_group; four += 4)
+		[[unroll]] for (uint m = four; m < four + 4; m++) {
+			if (m >= push.experts_per_group || is_taken(taken, m))
+				continue;
+			float logit = push.logits.at[base + m];
+			if (best == GQE_NONE || logit > best_logit) {
+				best = m;
+				best_logit = logit;
+			}
 		}
-	}
 	return best;
 }
 
