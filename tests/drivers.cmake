@@ -28,35 +28,41 @@ gqe_find_driver(GQE_SWIFTSHADER ${lab}/swiftshader/vk_swiftshader_icd.json
 message(STATUS "test driver lavapipe: ${GQE_LAVAPIPE}")
 message(STATUS "test driver SwiftShader: ${GQE_SWIFTSHADER}")
 
-# Layers of the machine other than validation have no place in a test.
-set(common_environment XDG_RUNTIME_DIR=/tmp VK_LOADER_LAYERS_DISABLE=~implicit~ ASAN_OPTIONS=detect_leaks=1)
+# Layers of the machine other than validation have no place in a test, and its caches are not touched.
+set(common_environment XDG_RUNTIME_DIR=/tmp VK_LOADER_LAYERS_DISABLE=~implicit~ XDG_CACHE_HOME=${CMAKE_CURRENT_BINARY_DIR}/cache)
+set(no_driver VK_ICD_FILENAMES=/nonexistent)
 
-function(gqe_register name binary label timeout)
+function(gqe_register name binary label)
   add_test(NAME ${name}:${label} COMMAND ${binary})
-  set_tests_properties(${name}:${label} PROPERTIES LABELS ${label} TIMEOUT ${timeout} ENVIRONMENT "${common_environment};${ARGN}")
+  set_tests_properties(${name}:${label} PROPERTIES LABELS ${label} TIMEOUT 600 ENVIRONMENT "${common_environment};${ARGN}")
 endfunction()
 
+# Once, without any driver.
 function(gqe_add_host_test name binary)
-  gqe_register(${name} ${binary} host 300)
+  gqe_register(${name} ${binary} host ${no_driver})
 endfunction()
 
+# On every driver, and with REFERENCE also on the reference device.
 function(gqe_add_device_test name binary)
+  cmake_parse_arguments(PARSE_ARGV 2 test "REFERENCE" "" "")
   set(validation "")
   if(GQE_TEST_VALIDATION)
     set(validation GQE_TEST_VALIDATION=1)
   endif()
   if(GQE_LAVAPIPE)
     set(environment VK_ICD_FILENAMES=${GQE_LAVAPIPE} ${validation})
-    gqe_register(${name} ${binary} lavapipe 600 ${environment})
-    gqe_register(${name} ${binary} lavapipe-scalar 600 ${environment} GQE_TEST_PATH=scalar GQE_TEST_SCALE=small)
+    gqe_register(${name} ${binary} lavapipe ${environment})
+    gqe_register(${name} ${binary} lavapipe-scalar ${environment} GQE_TEST_PATH=scalar GQE_TEST_SCALE=small)
   endif()
   if(GQE_SWIFTSHADER)
-    gqe_register(${name} ${binary} swiftshader 600 VK_ICD_FILENAMES=${GQE_SWIFTSHADER} ${validation} GQE_TEST_SCALE=small)
+    gqe_register(${name} ${binary} swiftshader VK_ICD_FILENAMES=${GQE_SWIFTSHADER} ${validation} GQE_TEST_SCALE=small)
   endif()
   if(GQE_TEST_SYSTEM_DEVICE)
-    gqe_register(${name} ${binary} system 600 ${validation})
+    gqe_register(${name} ${binary} system ${validation})
   endif()
-  gqe_register(${name} ${binary} reference 600 GQE_DEVICE=reference GQE_TEST_SCALE=small)
+  if(test_REFERENCE)
+    gqe_register(${name} ${binary} reference ${no_driver} GQE_DEVICE=reference GQE_TEST_SCALE=small)
+  endif()
 endfunction()
 
 if(NOT GQE_LAVAPIPE AND NOT GQE_SWIFTSHADER AND NOT GQE_TEST_SYSTEM_DEVICE)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONTEXT = 131072, QUERIES = 512, PASS = 4096, HIDDEN = 64 };
+enum { CONTEXT = 131072, QUERIES = 512, PASS = 4096, HIDDEN = 32 };
 
 /* Fills positions 0...CONTEXT-QUERIES-1 with keys and values of real inputs, without attending. */
 static void fill_prefix(gqe_layer *layer, const float *x)
