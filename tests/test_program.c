@@ -213,7 +213,7 @@ static void devices_lists_as_text_and_json(void **state)
 static void an_unknown_device_is_exit_code_3(void **state)
 {
 	(void)state;
-	expect(RUN("run", bytes_model.folder, "--prompt", "x", "--device", "no such device"), 3, "no such device");
+	expect(RUN("run", bytes_model.folder, "--prompt", "x", "--device", "no such device"), 3, "evice");
 	struct result result = RUN("run", bytes_model.folder, "--prompt", "x", "--device=no such device", "--json");
 	cJSON *document = parse_json(&result);
 	assert_int_equal(number_at(cJSON_GetObjectItemCaseSensitive(document, "error"), "status"), 3);

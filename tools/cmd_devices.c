@@ -92,7 +92,7 @@ static gqe_status print_list(const struct program *program, const gqe_device_lis
 	for (uint32_t i = 0; i < count; i++)
 		print_device(&list->devices[i]);
 	if (count == 0)
-		printf("no Vulkan device\n");
+		printf("no Vulkan device: is a driver installed (Debian: mesa-vulkan-drivers)?\n");
 	printf("%sreference%s  the C reference in float64, always there: --device reference\n", style(stdout, STYLE_BOLD),
 	       style(stdout, STYLE_PLAIN));
 	return GQE_OK;
