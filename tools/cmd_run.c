@@ -27,9 +27,7 @@ static const struct option run_options[] = {
 	{"--dtype", 0, "f32|f16", OPTION_CHOICE, AT(dtype), 0, 0, dtype_choices, "type of weights and KV cache (default: f32)"},
 	{"--chunk", 0, "C", OPTION_NUMBER, AT(chunk), 1, 0, NULL, "tokens in one pass of the prefill (default: by memory)"},
 	{"--window", 0, "W", OPTION_NUMBER, AT(window), 1, 0, NULL,
-	 "score the prompt in independent windows of W tokens, for texts longer than the model was trained for; -n then goes on "
-	 "from "
-	 "the prompt's last W - N tokens"},
+	 "score in independent windows of W tokens; -n goes on from the last W - N tokens"},
 	{0},
 };
 #undef AT
