@@ -74,26 +74,6 @@ struct Softmax {
 	float largest, sum;
 };
 
-/* Where the rows start from: nothing, or what the last key range left. */
-Softmax start_rows(Tile tile, bool is_first)
-{
-	[[unroll]] for (uint i = 0; i < config_rows * blocks; i++)
-		o[i] = 0.0;
-	Softmax row = Softmax(no_score, 0.0);
-	if (config_split == 0 || is_first)
-		return row;
-	uint state = row_state(tile, gl_LocalInvocationIndex / row_lanes);
-	row.largest = push.state.at[state];
-	if (gl_LocalInvocationIndex % row_lanes == 0)
-		row.sum = push.state.at[state + 1];
-	[[unroll]] for (uint r = 0; r < config_rows; r++)
-		[[unroll]] for (uint b = 0; b < blocks; b++) {
-			uint channel = min(b * gl_WorkGroupSize.x + gl_LocalInvocationIndex, config_head_dim - 1);
-			o[r * blocks + b] = push.o.at[row_o(tile, r) + channel];
-		}
-	return row;
-}
-
 /* Turns scores into exp2(score - maximum so far), and leaves in `rescale` what earlier sums are to be multiplied by. */
 void update_softmax(inout Softmax row)
 {
@@ -137,28 +117,46 @@ void accumulate_output(Tile tile, uint key, uint end)
 		}
 }
 
-void store_rows(Tile tile, Softmax row, bool is_last)
+/* Sum of a row over the invocations that share it. */
+float row_total(uint index)
 {
-	partial[gl_LocalInvocationIndex] = row.sum;
-	if (gl_LocalInvocationIndex % row_lanes == 0)
-		rescale[gl_LocalInvocationIndex / row_lanes] = row.largest;
-	barrier();
+	float sum = 0.0;
+	for (uint i = 0; i < row_lanes; i++)
+		sum += partial[index * row_lanes + i];
+	return sum;
+}
+
+void store_rows(Tile tile)
+{
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
-		float sum = 0.0;
-		for (uint i = 0; i < row_lanes; i++)
-			sum += partial[r * row_lanes + i];
-		float scale = 1.0 / sum;
-		if (config_split != 0 && !is_last) {
-			scale = 1.0;
-			uint state = row_state(tile, r);
-			push.state.at[state] = rescale[r];
-			push.state.at[state + 1] = sum;
-		}
+		float scale = 1.0 / row_total(r);
 		uint base = row_o(tile, r);
 		[[unroll]] for (uint b = 0; b < blocks; b++) {
 			uint channel = b * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
 			if (channel < config_head_dim)
 				push.o.at[base + channel] = o[r * blocks + b] * scale;
+		}
+	}
+}
+
+/* Adds what the earlier key ranges left, and leaves the sums to the next, or divides if there is none. */
+void merge_rows(Tile tile, KeyRange range)
+{
+	RowMerge merge[config_rows];
+	[[unroll]] for (uint r = 0; r < config_rows; r++)
+		merge[r] = row_merge(tile, range, r, rescale[r], row_total(r));
+	barrier(); /* every invocation has read `state` */
+	[[unroll]] for (uint r = 0; r < config_rows; r++) {
+		/* A row past the last would merge the last one twice. */
+		if (!row_exists(tile, r))
+			continue;
+		if (gl_LocalInvocationIndex == 0)
+			store_state(tile, r, merge[r]);
+		uint base = row_o(tile, r);
+		[[unroll]] for (uint b = 0; b < blocks; b++) {
+			uint channel = b * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
+			if (channel < config_head_dim)
+				merge_output(range, base + channel, merge[r], o[r * blocks + b]);
 		}
 	}
 }
@@ -170,11 +168,22 @@ void main()
 	if (!tile_of_workgroup(tile) || !key_range_of(tile, range))
 		return;
 	load_queries(tile);
-	Softmax row = start_rows(tile, range.first == 0);
+	[[unroll]] for (uint i = 0; i < config_rows * blocks; i++)
+		o[i] = 0.0;
+	Softmax row = Softmax(no_score, 0.0);
 	for (uint key = range.first; key < range.end; key += PASS_KEYS) {
 		compute_scores(tile, key, range.end);
 		update_softmax(row);
 		accumulate_output(tile, key, range.end);
 	}
-	store_rows(tile, row, range.is_last);
+
+	partial[gl_LocalInvocationIndex] = row.sum;
+	barrier(); /* also: `rescale` has been used and may hold the maxima now */
+	if (gl_LocalInvocationIndex % row_lanes == 0)
+		rescale[gl_LocalInvocationIndex / row_lanes] = row.largest;
+	barrier();
+	if (config_split == 0)
+		store_rows(tile);
+	else
+		merge_rows(tile, range);
 }

@@ -8,6 +8,7 @@
  */
 #include "common/kernel.glsl"
 #include "common/attention_tile.glsl"
+#extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
@@ -59,8 +60,7 @@ vec4 load_key(uvec2 row, uint i)
 	return vec4(vec2(pairs.at[2 * i]), has_second ? vec2(pairs.at[2 * i + 1]) : vec2(0.0));
 }
 
-/* Where each row starts from: nothing, or what the last key range left. */
-void start_rows(Tile tile, bool is_first)
+void start_rows(Tile tile)
 {
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
 		q_base[r] = row_q(tile, r);
@@ -68,15 +68,6 @@ void start_rows(Tile tile, bool is_first)
 		row_sum[r] = 0.0;
 		[[unroll]] for (uint b = 0; b < blocks; b++)
 			o[r * blocks + b] = 0.0;
-	}
-	if (config_split == 0 || is_first)
-		return;
-	[[unroll]] for (uint r = 0; r < config_rows; r++) {
-		uint state = row_state(tile, r), base = row_o(tile, r);
-		row_max[r] = push.state.at[state];
-		row_sum[r] = lane() == 0 ? push.state.at[state + 1] : 0.0;
-		[[unroll]] for (uint b = 0; b < blocks; b++)
-			o[r * blocks + b] = push.o.at[base + min(b * config_subgroup + lane(), config_head_dim - 1)];
 	}
 }
 
@@ -158,22 +149,37 @@ void accumulate_output(Tile tile, uint key, uint end)
 		}
 }
 
-void store_rows(Tile tile, bool is_last)
+void store_rows(Tile tile)
 {
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
-		float sum = lanes_sum(row_sum[r]);
-		float scale = 1.0 / sum;
-		if (config_split != 0 && !is_last) {
-			scale = 1.0;
-			uint state = row_state(tile, r);
-			push.state.at[state] = row_max[r];
-			push.state.at[state + 1] = sum;
-		}
+		float scale = 1.0 / lanes_sum(row_sum[r]);
 		uint base = row_o(tile, r);
 		[[unroll]] for (uint b = 0; b < blocks; b++) {
 			uint channel = b * config_subgroup + lane();
 			if (channel < config_head_dim)
 				push.o.at[base + channel] = o[r * blocks + b] * scale;
+		}
+	}
+}
+
+/* Adds what the earlier key ranges left, and leaves the sums to the next, or divides if there is none. */
+void merge_rows(Tile tile, KeyRange range)
+{
+	RowMerge merge[config_rows];
+	[[unroll]] for (uint r = 0; r < config_rows; r++)
+		merge[r] = row_merge(tile, range, r, row_max[r], lanes_sum(row_sum[r]));
+	subgroupBarrier(); /* every lane has read `state` */
+	[[unroll]] for (uint r = 0; r < config_rows; r++) {
+		/* A row past the last would merge the last one twice. */
+		if (!row_exists(tile, r))
+			continue;
+		if (lane() == 0)
+			store_state(tile, r, merge[r]);
+		uint base = row_o(tile, r);
+		[[unroll]] for (uint b = 0; b < blocks; b++) {
+			uint channel = b * config_subgroup + lane();
+			if (channel < config_head_dim)
+				merge_output(range, base + channel, merge[r], o[r * blocks + b]);
 		}
 	}
 }
@@ -184,12 +190,15 @@ void main()
 	KeyRange range;
 	if (!tile_of_workgroup(tile) || !key_range_of(tile, range))
 		return;
-	start_rows(tile, range.first == 0);
+	start_rows(tile);
 	uint seen_by_all = row_keys(tile, 0);
 	for (uint key = range.first; key < range.end; key += pass_keys) {
 		compute_scores(tile, key, range.end);
 		update_softmax(tile, key, key + pass_keys > seen_by_all);
 		accumulate_output(tile, key, range.end);
 	}
-	store_rows(tile, range.is_last);
+	if (config_split == 0)
+		store_rows(tile);
+	else
+		merge_rows(tile, range);
 }

@@ -166,6 +166,12 @@ static uint32_t attention_slots(const struct gqe_push_attention *push)
  */
 #define ATTENTION_DISPATCH_WORK 2.5e11
 
+/*
+ * Most keys of one dispatch: a sum over n of them is off by about n^0.5 * 2^-26, here 2.7e-6, and adding up the ranges' sums costs
+ * little more, so that a million keys stay below 1e-5.
+ */
+#define ATTENTION_DISPATCH_KEYS 32768
+
 /* Keys that a tile handles at a time; key ranges begin at multiples of it. */
 static uint32_t attention_pass_keys(const struct gqe_prepared *prepared)
 {
@@ -189,12 +195,13 @@ static uint32_t attention_pass_iterations(const struct gqe_prepared *prepared, u
 	return 1 + gqe_div_up(head_dim, channels) * chunk + 1 + softmax + (keys + 1);
 }
 
-/* Keys that one dispatch may handle, so that neither the driver's loop limit nor a watchdog stops it. */
+/* Keys that one dispatch may handle: for accuracy, and so that neither the driver's loop limit nor a watchdog stops it. */
 static uint32_t attention_keys_at_once(const struct gqe_recorder *recorder, const struct gqe_prepared *prepared, uint32_t head_dim,
 				       uint32_t keys, double work)
 {
 	const uint32_t pass_keys = attention_pass_keys(prepared);
-	uint64_t passes = gqe_div_up(keys, pass_keys);
+	uint64_t passes = gqe_div_up(gqe_min_u32(keys, ATTENTION_DISPATCH_KEYS), pass_keys);
+	work *= (double)passes * pass_keys / keys;
 	if (work > ATTENTION_DISPATCH_WORK)
 		passes = (uint64_t)ceil((double)passes * ATTENTION_DISPATCH_WORK / work);
 	if (recorder->capabilities->max_loop_iterations != UINT32_MAX) {

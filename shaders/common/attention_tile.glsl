@@ -70,7 +70,7 @@ uint row_o(Tile tile, uint row)
 	return ((tile.batch * push.tokens + token) * push.o_slots + slot) * config_head_dim;
 }
 
-/* Keys first_key...key_end-1 are this dispatch's; key_end counts only keys that the tile sees. */
+/* The keys of this dispatch that a tile sees. */
 struct KeyRange {
 	uint first, end;
 	bool is_last; /* the tile has seen all its keys afterwards */
@@ -86,10 +86,54 @@ bool key_range_of(Tile tile, out KeyRange range)
 	return range.first < range.end;
 }
 
+bool row_exists(Tile tile, uint row)
+{
+	return tile.first_row + row < tile.row_count;
+}
+
+/* How a row's sums over this key range and over the earlier ones become one. */
+struct RowMerge {
+	float largest, sum; /* over all keys so far; the sum in units of exp2(largest) */
+	float own, before;  /* what this range's o is multiplied by, and what the one in memory is */
+};
+
 /* Index in `state` of a row. */
 uint row_state(Tile tile, uint row)
 {
 	return row_q(tile, row) / config_head_dim * 2;
+}
+
+/* `largest` and `sum` are this range's. Reads `state`. */
+RowMerge row_merge(Tile tile, KeyRange range, uint row, float largest, float sum)
+{
+	RowMerge merge = RowMerge(largest, sum, 1.0, 0.0);
+	if (range.first > 0) {
+		float largest_before = push.state.at[row_state(tile, row)];
+		merge.largest = max(largest, largest_before);
+		merge.own = exp2(largest - merge.largest);
+		merge.before = exp2(largest_before - merge.largest);
+		merge.sum = sum * merge.own + push.state.at[row_state(tile, row) + 1] * merge.before;
+	}
+	if (range.is_last) {
+		merge.own /= merge.sum;
+		merge.before /= merge.sum;
+	}
+	return merge;
+}
+
+void store_state(Tile tile, uint row, RowMerge merge)
+{
+	push.state.at[row_state(tile, row)] = merge.largest;
+	push.state.at[row_state(tile, row) + 1] = merge.sum;
+}
+
+/* Adds `own` to o[at], by one invocation alone. */
+void merge_output(KeyRange range, uint at, RowMerge merge, float own)
+{
+	float value = own * merge.own;
+	if (range.first > 0)
+		value += push.o.at[at] * merge.before;
+	push.o.at[at] = value;
 }
 
 #endif
