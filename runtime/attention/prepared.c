@@ -28,6 +28,18 @@ static bool same_tile(const struct gqe_tile *a, const struct gqe_tile *b)
 	return a->workgroup == b->workgroup && a->subgroup == b->subgroup && a->rows == b->rows && a->columns == b->columns;
 }
 
+static void visit_forms(const struct gqe_prepared_case *found,
+			void (*visit)(void *user, const struct gqe_prepared_case *prepared_case), void *user)
+{
+	visit(user, found);
+	if (found->kernel == GQE_KERNEL_ATTENTION) {
+		struct gqe_prepared_case split = *found;
+		split.is_split = true;
+		split.prepared.specialization.values[GQE_CONFIG_split] = 1;
+		visit(user, &split);
+	}
+}
+
 /* Every tile of one kernel. Work is limited by powers of two in the tile table, so between them nothing changes. */
 static void visit_tiles(const struct gqe_capabilities *capabilities, struct gqe_prepared_case *found,
 			void (*visit)(void *user, const struct gqe_prepared_case *prepared_case), void *user)
@@ -37,11 +49,11 @@ static void visit_tiles(const struct gqe_capabilities *capabilities, struct gqe_
 		struct gqe_prepared prepared =
 			gqe_prepare(capabilities, found->kernel, found->path, found->weights, work_rows, found->head_dim);
 		if (exponent > 0 && !same_tile(&prepared.tile, &found->prepared.tile))
-			visit(user, found);
+			visit_forms(found, visit, user);
 		found->prepared = prepared;
 		found->work_rows = work_rows;
 	}
-	visit(user, found);
+	visit_forms(found, visit, user);
 }
 
 void gqe_prepared_visit(const struct gqe_capabilities *capabilities, const uint32_t *head_dims, size_t head_dim_count,

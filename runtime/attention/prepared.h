@@ -20,14 +20,15 @@ struct gqe_prepared_case {
 	gqe_path path;
 	gqe_dtype weights;
 	uint32_t head_dim;  /* 0: the kernel does not depend on it */
+	bool is_split;      /* attention: one of several key ranges */
 	uint32_t work_rows; /* the largest power of two that gets this tile, hence UINT32_MAX / 2 + 1 for any amount of work */
 	struct gqe_prepared prepared;
 };
 
 /*
  * Calls `visit` for each different pipeline that the record functions may ask for on a device with these capabilities: every path
- * of its ladder, weights of every dtype it can read, any amount of work, each of the given head sizes. The form of attention that
- * handles one of several key ranges is not visited: it differs in what comes before and after the loop over the keys.
+ * of its ladder, weights of every dtype it can read, any amount of work, each of the given head sizes, attention at once and split
+ * over key ranges.
  */
 void gqe_prepared_visit(const struct gqe_capabilities *capabilities, const uint32_t *head_dims, size_t head_dim_count,
 			void (*visit)(void *user, const struct gqe_prepared_case *prepared_case), void *user);

@@ -2,8 +2,11 @@
 
 #include <assert.h>
 
-/* NARROW: a GPU whose subgroups are of 16 or fewer, with half the registers of the others or less. */
-enum device_class { ANY_DEVICE, CPU_DRIVER, NARROW };
+/*
+ * A GPU that has subgroups of 8, or of 16 but not of 8, has a register of that many lanes as its unit, and 128 of them a thread:
+ * wider subgroups only take more registers a value, and fewer fit.
+ */
+enum device_class { ANY_DEVICE, CPU_DRIVER, LANES_8, LANES_16 };
 
 #define ANY_KERNEL GQE_KERNEL_COUNT
 
@@ -23,8 +26,9 @@ static const struct tile_row {
 	const char *tuned_on;
 } tile_rows[] = {
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 8, 4, 192, "lavapipe 22.3; bench/NOTES.md"},
-	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, NARROW, 0, 0, 16, 2, 40, "not tuned"},
-	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 16, 2, 96, "not tuned"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 4, 1, 56, "no spill on Intel skl, tgl, dg2, mtl"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, LANES_16, 0, 0, 4, 2, 44, "no spill on Intel lnl, bmg"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 8, 4, 88, "RADV's and NVK's estimates, no spill there"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 2, 64, 2, 1, 0, "not tuned"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 8, 1, 0, "not tuned"},
 
@@ -33,8 +37,9 @@ static const struct tile_row {
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 8, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 1, 0, 1, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 4, 0, 4, 2, 0, "not tuned"},
-	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, NARROW, 0, 0, 8, 2, 0, "not tuned"},
-	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 16, 2, 0, "not tuned"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 8, 2, 0, "no spill on Intel skl, tgl, dg2, mtl"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, LANES_16, 0, 0, 8, 2, 0, "no spill on Intel lnl, bmg"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 8, 4, 0, "RADV's and NVK's estimates, no spill there"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SCALAR, ANY_DEVICE, 4, 64, 4, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 32, 2, 0, "not tuned"},
 
@@ -43,8 +48,9 @@ static const struct tile_row {
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 8, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, ANY_DEVICE, 1, 0, 1, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, ANY_DEVICE, 8, 0, 4, 2, 0, "not tuned"},
-	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, NARROW, 0, 0, 8, 2, 0, "not tuned"},
-	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 16, 2, 0, "not tuned"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 8, 2, 0, "no spill on Intel skl, tgl, dg2, mtl"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, LANES_16, 0, 0, 8, 2, 0, "no spill on Intel lnl, bmg"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 16, 2, 0, "no spill on AMD and NVIDIA"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SCALAR, ANY_DEVICE, 8, 64, 4, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 32, 2, 0, "not tuned"},
 
@@ -57,17 +63,28 @@ static const struct tile_row {
 	{ANY_KERNEL, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 1, 1, 0, "not tuned"},
 };
 
+static enum device_class device_class_of(const struct gqe_capabilities *capabilities)
+{
+	if (capabilities->is_cpu)
+		return CPU_DRIVER;
+	uint32_t smallest = capabilities->subgroup_size_min, largest = capabilities->subgroup_size_max;
+	if (capabilities->subgroup_size_control && smallest <= 8 && largest >= 8)
+		return LANES_8;
+	if (capabilities->subgroup_size_control && smallest <= 16 && largest >= 16)
+		return LANES_16;
+	return ANY_DEVICE;
+}
+
 uint32_t gqe_tile_subgroup(const struct gqe_capabilities *capabilities)
 {
-	/*
-	 * Devices that can go below 32 have narrow registers: at 32 lanes a tile takes twice what a thread has, at 16 it fits.
-	 * Wider ones keep their default size.
-	 */
-	const uint32_t narrow = 16;
-	bool can_choose = capabilities->subgroup_size_control && !capabilities->is_cpu;
-	if (can_choose && capabilities->subgroup_size_min <= narrow && capabilities->subgroup_size_max >= narrow)
-		return narrow;
-	return capabilities->subgroup_size;
+	switch (device_class_of(capabilities)) {
+	case LANES_8:
+		return 8;
+	case LANES_16:
+		return 16;
+	default:
+		return capabilities->subgroup_size;
+	}
 }
 
 /* f32 values a lane holds for each row of an attention tile: o by channel, the scores, running maximum and sum. */
@@ -80,7 +97,7 @@ struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enu
 				uint32_t work_rows, uint32_t head_dim)
 {
 	uint32_t subgroup = path == GQE_PATH_SUBGROUP ? gqe_tile_subgroup(capabilities) : 1;
-	enum device_class device = capabilities->is_cpu ? CPU_DRIVER : gqe_tile_subgroup(capabilities) <= 16 ? NARROW : ANY_DEVICE;
+	enum device_class device = device_class_of(capabilities);
 	const struct tile_row *row = tile_rows;
 	for (;; row++) {
 		assert(row < tile_rows + GQE_COUNT(tile_rows));

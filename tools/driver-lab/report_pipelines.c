@@ -27,7 +27,7 @@ static const struct {
 	const char *statistic;
 	size_t fact;
 } statistics[] = {
-	/* RADV */
+	/* RADV 25.0 */
 	{"VGPRs", offsetof(struct facts, registers)},
 	{"Spilled SGPRs", offsetof(struct facts, spills)},
 	{"Spilled VGPRs", offsetof(struct facts, spills)},
@@ -36,7 +36,7 @@ static const struct {
 	{"Subgroups per SIMD", offsetof(struct facts, waves)},
 	{"Instructions", offsetof(struct facts, instructions)},
 	{"Inverse Throughput", offsetof(struct facts, cycles)},
-	/* ANV */
+	/* ANV 25.0, and the names that 26.1 changed */
 	{"Max live registers", offsetof(struct facts, registers)},
 	{"Spill Count", offsetof(struct facts, spills)},
 	{"Fill Count", offsetof(struct facts, spills)},
@@ -44,10 +44,18 @@ static const struct {
 	{"Workgroup Memory Size", offsetof(struct facts, shared)},
 	{"Instruction Count", offsetof(struct facts, instructions)},
 	{"Cycle Count", offsetof(struct facts, cycles)},
-	/* NVK; its SLM is memory of a thread, where spills go */
+	{"Spills", offsetof(struct facts, spills)},
+	{"Fills", offsetof(struct facts, spills)},
+	{"Cycles", offsetof(struct facts, cycles)},
+	/* NVK 25.0 and 26.1; its SLM is memory of a thread, where spills go */
 	{"Number of GPRs", offsetof(struct facts, registers)},
 	{"SLM Size", offsetof(struct facts, scratch)},
 	{"Instruction count", offsetof(struct facts, instructions)},
+	{"SLM size", offsetof(struct facts, scratch)},
+	{"Spills to memory", offsetof(struct facts, spills)},
+	{"Fills from memory", offsetof(struct facts, spills)},
+	{"Max warps/SM", offsetof(struct facts, waves)},
+	{"Static cycle count", offsetof(struct facts, cycles)},
 };
 
 struct exception {
@@ -92,6 +100,7 @@ static struct facts facts_of(const cJSON *executable)
 static bool same_pipeline(const cJSON *a, const cJSON *b)
 {
 	static const char *const texts[] = {"kernel", "path", "weights"};
+	/* Split or not makes no difference to shared memory. */
 	static const char *const numbers[] = {"head_dim", "workgroup", "subgroup", "rows", "columns"};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (strcmp(text_of(a, texts[i]), text_of(b, texts[i])) != 0)
@@ -106,10 +115,8 @@ static bool same_pipeline(const cJSON *a, const cJSON *b)
 static double shared_elsewhere(const struct report *report, const cJSON *pipeline)
 {
 	const cJSON *target, *other;
-	cJSON_ArrayForEach(target, report->targets)
-	{
-		cJSON_ArrayForEach(other, cJSON_GetObjectItemCaseSensitive(target, "pipelines"))
-		{
+	cJSON_ArrayForEach (target, report->targets) {
+		cJSON_ArrayForEach (other, cJSON_GetObjectItemCaseSensitive(target, "pipelines")) {
 			const cJSON *executables = cJSON_GetObjectItemCaseSensitive(other, "executables");
 			struct facts facts = facts_of(cJSON_GetArrayItem(executables, 0));
 			if (same_pipeline(pipeline, other) && facts.shared != UNTOLD)
@@ -206,14 +213,16 @@ static void judge(struct report *report, const cJSON *target, cJSON *pipeline)
 	const cJSON *executables = cJSON_GetObjectItemCaseSensitive(pipeline, "executables"), *executable;
 	if (cJSON_GetArraySize(executables) == 0)
 		add_fault(report, target, pipeline, "silent", "the driver tells nothing of the pipeline");
-	cJSON_ArrayForEach(executable, executables) judge_executable(report, target, pipeline, executable);
+	cJSON_ArrayForEach (executable, executables)
+		judge_executable(report, target, pipeline, executable);
 }
 
 static void judge_all(struct report *report)
 {
 	cJSON *target, *pipeline;
-	cJSON_ArrayForEach(target, report->targets)
-		cJSON_ArrayForEach(pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines")) judge(report, target, pipeline);
+	cJSON_ArrayForEach (target, report->targets)
+		cJSON_ArrayForEach (pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines"))
+			judge(report, target, pipeline);
 	for (size_t e = 0; e < report->exception_count; e++)
 		if (!report->exceptions[e].is_needed) {
 			fprintf(stderr, "exception no longer needed: %s\n", report->exceptions[e].text);
@@ -237,8 +246,7 @@ static void write_loops(FILE *file, const cJSON *executable)
 	static const char *const classes[] = {"matrix", "fma", "alu", "memory", "shared", "barrier", "subgroup"};
 	const cJSON *loop;
 	bool is_first = true;
-	cJSON_ArrayForEach(loop, cJSON_GetObjectItemCaseSensitive(executable, "loops"))
-	{
+	cJSON_ArrayForEach (loop, cJSON_GetObjectItemCaseSensitive(executable, "loops")) {
 		fputs(is_first ? " " : "; ", file);
 		is_first = false;
 		const char *separator = "";
@@ -273,15 +281,14 @@ static void write_everything(FILE *file, const struct report *report)
 {
 	const cJSON *target, *pipeline;
 	fputs("# Every pipeline, on every target\n\nWhat each column means stands in docs/drivers.md.\n", file);
-	cJSON_ArrayForEach(target, report->targets)
-	{
+	cJSON_ArrayForEach (target, report->targets) {
 		fprintf(file, "\n## %s: %s\n\n", text_of(target, "target"), text_of(target, "device"));
 		fprintf(file, "| kernel | path | weights | head size | tile | workgroup | subgroup |%s\n", fact_columns);
 		fputs("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n", file);
-		cJSON_ArrayForEach(pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines"))
-		{
-			fprintf(file, "| %s | %s | %s | %.0f |", text_of(pipeline, "kernel"), text_of(pipeline, "path"),
-				text_of(pipeline, "weights"), number_of(pipeline, "head_dim"));
+		cJSON_ArrayForEach (pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines")) {
+			bool is_split = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_split"));
+			fprintf(file, "| %s%s | %s | %s | %.0f |", text_of(pipeline, "kernel"), is_split ? ", split" : "",
+				text_of(pipeline, "path"), text_of(pipeline, "weights"), number_of(pipeline, "head_dim"));
 			write_pipeline(file, pipeline, false);
 		}
 	}
@@ -291,11 +298,11 @@ static void write_targets(FILE *file, const struct report *report)
 {
 	const cJSON *target, *pipeline;
 	fputs("| target | device | compiler | pipelines | compiled without spill or scratch |\n|---|---|---|---|---|\n", file);
-	cJSON_ArrayForEach(target, report->targets)
-	{
+	cJSON_ArrayForEach (target, report->targets) {
 		const cJSON *pipelines = cJSON_GetObjectItemCaseSensitive(target, "pipelines");
 		int clean = 0;
-		cJSON_ArrayForEach(pipeline, pipelines) clean += !cJSON_HasObjectItem(pipeline, "faults");
+		cJSON_ArrayForEach (pipeline, pipelines)
+			clean += !cJSON_HasObjectItem(pipeline, "faults");
 		fprintf(file, "| %s | %s | %s %s | %d | %d |\n", text_of(target, "target"), text_of(target, "device"),
 			text_of(target, "driver"), text_of(target, "driver_info"), cJSON_GetArraySize(pipelines), clean);
 	}
@@ -305,12 +312,11 @@ static void write_targets(FILE *file, const struct report *report)
 static const cJSON *hot_pipeline(const cJSON *target, const char *kernel, double head_dim)
 {
 	const cJSON *pipeline, *best = NULL;
-	cJSON_ArrayForEach(pipeline,
-			   cJSON_GetObjectItemCaseSensitive(
-				   target, "pipelines")) if (strcmp(text_of(pipeline, "kernel"), kernel) == 0 &&
-							     number_of(pipeline, "head_dim") == head_dim &&
-							     cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_default")))
-		best = pipeline; /* work grows and F16 comes last */
+	cJSON_ArrayForEach (pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines"))
+		if (strcmp(text_of(pipeline, "kernel"), kernel) == 0 && number_of(pipeline, "head_dim") == head_dim &&
+		    cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_default")) &&
+		    !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_split")))
+			best = pipeline; /* work grows and F16 comes last */
 	return best;
 }
 
@@ -332,8 +338,7 @@ static void write_summary(FILE *file, const struct report *report)
 		fprintf(file, "\n### %s\n\n| target | path | tile | workgroup | subgroup |%s loops |\n", hot[i].title,
 			fact_columns);
 		fputs("|---|---|---|---|---|---|---|---|---|---|---|---|---|\n", file);
-		cJSON_ArrayForEach(target, report->targets)
-		{
+		cJSON_ArrayForEach (target, report->targets) {
 			const cJSON *pipeline = hot_pipeline(target, hot[i].kernel, hot[i].head_dim);
 			if (pipeline == NULL)
 				continue;
