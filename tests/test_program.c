@@ -195,8 +195,7 @@ static void devices_lists_as_text_and_json(void **state)
 	assert_true(cJSON_IsArray(devices));
 	assert_true(cJSON_HasObjectItem(document, "reference"));
 	bool usable = false;
-	cJSON_ArrayForEach(device, devices)
-	{
+	cJSON_ArrayForEach(device, devices) {
 		assert_true(cJSON_IsString(cJSON_GetObjectItemCaseSensitive(device, "name")));
 		assert_true(cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(device, "paths")));
 		usable = usable || cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(device, "usable"));

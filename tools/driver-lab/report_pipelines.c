@@ -115,8 +115,8 @@ static bool same_pipeline(const cJSON *a, const cJSON *b)
 static double shared_elsewhere(const struct report *report, const cJSON *pipeline)
 {
 	const cJSON *target, *other;
-	cJSON_ArrayForEach (target, report->targets) {
-		cJSON_ArrayForEach (other, cJSON_GetObjectItemCaseSensitive(target, "pipelines")) {
+	cJSON_ArrayForEach(target, report->targets) {
+		cJSON_ArrayForEach(other, cJSON_GetObjectItemCaseSensitive(target, "pipelines")) {
 			const cJSON *executables = cJSON_GetObjectItemCaseSensitive(other, "executables");
 			struct facts facts = facts_of(cJSON_GetArrayItem(executables, 0));
 			if (same_pipeline(pipeline, other) && facts.shared != UNTOLD)
@@ -213,15 +213,15 @@ static void judge(struct report *report, const cJSON *target, cJSON *pipeline)
 	const cJSON *executables = cJSON_GetObjectItemCaseSensitive(pipeline, "executables"), *executable;
 	if (cJSON_GetArraySize(executables) == 0)
 		add_fault(report, target, pipeline, "silent", "the driver tells nothing of the pipeline");
-	cJSON_ArrayForEach (executable, executables)
+	cJSON_ArrayForEach(executable, executables)
 		judge_executable(report, target, pipeline, executable);
 }
 
 static void judge_all(struct report *report)
 {
 	cJSON *target, *pipeline;
-	cJSON_ArrayForEach (target, report->targets)
-		cJSON_ArrayForEach (pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines"))
+	cJSON_ArrayForEach(target, report->targets)
+		cJSON_ArrayForEach(pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines"))
 			judge(report, target, pipeline);
 	for (size_t e = 0; e < report->exception_count; e++)
 		if (!report->exceptions[e].is_needed) {
@@ -246,7 +246,7 @@ static void write_loops(FILE *file, const cJSON *executable)
 	static const char *const classes[] = {"matrix", "fma", "alu", "memory", "shared", "barrier", "subgroup"};
 	const cJSON *loop;
 	bool is_first = true;
-	cJSON_ArrayForEach (loop, cJSON_GetObjectItemCaseSensitive(executable, "loops")) {
+	cJSON_ArrayForEach(loop, cJSON_GetObjectItemCaseSensitive(executable, "loops")) {
 		fputs(is_first ? " " : "; ", file);
 		is_first = false;
 		const char *separator = "";
@@ -281,11 +281,11 @@ static void write_everything(FILE *file, const struct report *report)
 {
 	const cJSON *target, *pipeline;
 	fputs("# Every pipeline, on every target\n\nWhat each column means stands in docs/drivers.md.\n", file);
-	cJSON_ArrayForEach (target, report->targets) {
+	cJSON_ArrayForEach(target, report->targets) {
 		fprintf(file, "\n## %s: %s\n\n", text_of(target, "target"), text_of(target, "device"));
 		fprintf(file, "| kernel | path | weights | head size | tile | workgroup | subgroup |%s\n", fact_columns);
 		fputs("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n", file);
-		cJSON_ArrayForEach (pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines")) {
+		cJSON_ArrayForEach(pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines")) {
 			bool is_split = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_split"));
 			fprintf(file, "| %s%s | %s | %s | %.0f |", text_of(pipeline, "kernel"), is_split ? ", split" : "",
 				text_of(pipeline, "path"), text_of(pipeline, "weights"), number_of(pipeline, "head_dim"));
@@ -298,10 +298,10 @@ static void write_targets(FILE *file, const struct report *report)
 {
 	const cJSON *target, *pipeline;
 	fputs("| target | device | compiler | pipelines | compiled without spill or scratch |\n|---|---|---|---|---|\n", file);
-	cJSON_ArrayForEach (target, report->targets) {
+	cJSON_ArrayForEach(target, report->targets) {
 		const cJSON *pipelines = cJSON_GetObjectItemCaseSensitive(target, "pipelines");
 		int clean = 0;
-		cJSON_ArrayForEach (pipeline, pipelines)
+		cJSON_ArrayForEach(pipeline, pipelines)
 			clean += !cJSON_HasObjectItem(pipeline, "faults");
 		fprintf(file, "| %s | %s | %s %s | %d | %d |\n", text_of(target, "target"), text_of(target, "device"),
 			text_of(target, "driver"), text_of(target, "driver_info"), cJSON_GetArraySize(pipelines), clean);
@@ -312,7 +312,7 @@ static void write_targets(FILE *file, const struct report *report)
 static const cJSON *hot_pipeline(const cJSON *target, const char *kernel, double head_dim)
 {
 	const cJSON *pipeline, *best = NULL;
-	cJSON_ArrayForEach (pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines"))
+	cJSON_ArrayForEach(pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines"))
 		if (strcmp(text_of(pipeline, "kernel"), kernel) == 0 && number_of(pipeline, "head_dim") == head_dim &&
 		    cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_default")) &&
 		    !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_split")))
@@ -338,7 +338,7 @@ static void write_summary(FILE *file, const struct report *report)
 		fprintf(file, "\n### %s\n\n| target | path | tile | workgroup | subgroup |%s loops |\n", hot[i].title,
 			fact_columns);
 		fputs("|---|---|---|---|---|---|---|---|---|---|---|---|---|\n", file);
-		cJSON_ArrayForEach (target, report->targets) {
+		cJSON_ArrayForEach(target, report->targets) {
 			const cJSON *pipeline = hot_pipeline(target, hot[i].kernel, hot[i].head_dim);
 			if (pipeline == NULL)
 				continue;
