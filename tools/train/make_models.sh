@@ -10,10 +10,10 @@ models=$here/../../models
 
 # One process on each of two cores is faster than one on both.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-jemalloc=$(ls /usr/lib/*/libjemalloc.so.2 2>/dev/null | head -n 1)
-if [ -n "$jemalloc" ]; then # glibc gives large blocks back to the kernel and faults them in again at every step
-	export LD_PRELOAD=$jemalloc MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1
-fi
+for jemalloc in /usr/lib/*/libjemalloc.so.2; do
+	# glibc gives large blocks back to the kernel and faults them in again at every step
+	[ -e "$jemalloc" ] && export LD_PRELOAD="$jemalloc" MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1
+done
 
 "$python" "$here/corpus.py" "$work"
 train() {
