@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 
 /*
- * Causal attention, one subgroup a workgroup, no shared memory and no barrier. For the scores a lane is a key: it loads its own
+ * Causal attention, one subgroup a workgroup, no shared memory, no workgroup barrier. For the scores a lane is a key: it loads its own
  * key's row, and q travels by broadcast. For the output a lane is a channel: rows of V are loaded contiguously over the lanes, and
  * the probabilities travel by broadcast. The outputs of `rows` queries stay in registers through the whole pass over the keys.
  */
@@ -16,11 +16,11 @@
 const uint blocks = (config_head_dim + config_subgroup - 1) / config_subgroup;
 const uint pass_keys = config_subgroup * config_columns;
 
-uint q_base[config_rows];           /* index in q of each row's first channel */
+uint q_base[config_rows];                  /* index in q of each row's first channel */
 float score[config_rows * config_columns]; /* [rows, columns]: lane = key; later probabilities */
-float o[config_rows * blocks];      /* [rows, blocks]: lane = channel */
-float row_max[config_rows];         /* the same in all lanes */
-float row_sum[config_rows];         /* of the lane's keys only */
+float o[config_rows * blocks];             /* [rows, blocks]: lane = channel */
+float row_max[config_rows];                /* the same in all lanes */
+float row_sum[config_rows];                /* of the lane's keys only */
 
 uint lane()
 {

@@ -15,7 +15,10 @@ bool is_taken(uvec2 taken, uint expert)
 	return (taken[expert / 32] >> (expert % 32) & 1u) != 0u;
 }
 
-/* Four experts an iteration: some drivers leave loops early after some ten thousand, which 1024 experts, all active, would reach. */
+/*
+ * Four experts an iteration: a driver may leave loops early after some ten thousand iterations (gqe_capabilities), which 1024
+ * experts that are all active would reach one by one.
+ */
 uint best_of_rest(uint base, uvec2 taken)
 {
 	uint best = GQE_NONE;
