@@ -33,7 +33,7 @@ static const struct tile_row {
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 8, 1, 0, "not tuned"},
 
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 1, 0, 1, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 4, 0, 4, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 64, 0, 4, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 8, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 1, 0, 1, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 4, 0, 4, 2, 0, "not tuned"},
@@ -44,7 +44,7 @@ static const struct tile_row {
 	{GQE_KERNEL_GEMM, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 32, 2, 0, "not tuned"},
 
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 1, 0, 1, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 8, 0, 4, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 64, 0, 4, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 8, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, ANY_DEVICE, 1, 0, 1, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, ANY_DEVICE, 8, 0, 4, 2, 0, "not tuned"},
