@@ -14,10 +14,6 @@ uint32_t gqe_ladder(const struct gqe_capabilities *capabilities, gqe_path paths[
 	bool size_fits = subgroup >= 4 && subgroup <= 64 && subgroup <= capabilities->max_workgroup_invocations;
 	if (capabilities->subgroup_broadcast && size_fits)
 		paths[count++] = GQE_PATH_SUBGROUP;
-	if (count == 2 && (capabilities->quirks & GQE_QUIRK_SLOW_SUBGROUP)) {
-		paths[0] = GQE_PATH_SUBGROUP;
-		paths[1] = GQE_PATH_SCALAR;
-	}
 	return count;
 }
 
