@@ -135,7 +135,7 @@ void update_softmax(Tile tile, uint key, bool is_diagonal)
 void accumulate_output(Tile tile, uint key, uint end)
 {
 	Weights v = Weights(tile.v);
-	for (uint l = 0; l < config_subgroup; l++)
+	[[dont_unroll]] for (uint l = 0; l < config_subgroup; l++)
 		[[unroll]] for (uint c = 0; c < config_columns; c++) {
 			uint base = min(key + c * config_subgroup + l, end - 1) * config_head_dim;
 			float value[blocks];

@@ -27,7 +27,7 @@ static const struct tile_row {
 } tile_rows[] = {
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 8, 4, 192, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 4, 1, 56, "no spill on Intel skl, tgl, dg2, mtl"},
-	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, LANES_16, 0, 0, 4, 2, 44, "no spill on Intel lnl, bmg"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, LANES_16, 0, 0, 4, 2, 39, "no spill on Intel lnl, bmg"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 8, 4, 88, "RADV's and NVK's estimates, no spill there"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 2, 64, 2, 1, 0, "not tuned"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 8, 1, 0, "not tuned"},
