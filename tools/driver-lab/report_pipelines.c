@@ -83,6 +83,12 @@ static double number_of(const cJSON *object, const char *name)
 	return cJSON_IsNumber(item) ? item->valuedouble : UNTOLD;
 }
 
+/* Attention over one of several key ranges. */
+static bool is_split(const cJSON *pipeline)
+{
+	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_split"));
+}
+
 static struct facts facts_of(const cJSON *executable)
 {
 	struct facts facts = {UNTOLD, UNTOLD, UNTOLD, UNTOLD, UNTOLD, UNTOLD, UNTOLD};
@@ -164,10 +170,11 @@ static void add_fault(struct report *report, const cJSON *target, cJSON *pipelin
 	report->excepted += excepted;
 	report->faults += !excepted;
 	if (!excepted)
-		fprintf(stderr, "%s: %s %s %s, head size %.0f, tile %.0f x %.0f, workgroup %.0f: %s: %s\n",
-			text_of(target, "target"), text_of(pipeline, "kernel"), text_of(pipeline, "path"),
-			text_of(pipeline, "weights"), number_of(pipeline, "head_dim"), number_of(pipeline, "rows"),
-			number_of(pipeline, "columns"), number_of(pipeline, "workgroup"), fault, detail);
+		fprintf(stderr, "%s: %s%s %s %s, head size %.0f, tile %.0f x %.0f, workgroup %.0f: %s: %s\n",
+			text_of(target, "target"), text_of(pipeline, "kernel"), is_split(pipeline) ? ", split," : "",
+			text_of(pipeline, "path"), text_of(pipeline, "weights"), number_of(pipeline, "head_dim"),
+			number_of(pipeline, "rows"), number_of(pipeline, "columns"), number_of(pipeline, "workgroup"), fault,
+			detail);
 }
 
 static void judge_executable(struct report *report, const cJSON *target, cJSON *pipeline, const cJSON *executable)
@@ -286,8 +293,7 @@ static void write_everything(FILE *file, const struct report *report)
 		fprintf(file, "| kernel | path | weights | head size | tile | workgroup | subgroup |%s\n", fact_columns);
 		fputs("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n", file);
 		cJSON_ArrayForEach(pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines")) {
-			bool is_split = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_split"));
-			fprintf(file, "| %s%s | %s | %s | %.0f |", text_of(pipeline, "kernel"), is_split ? ", split" : "",
+			fprintf(file, "| %s%s | %s | %s | %.0f |", text_of(pipeline, "kernel"), is_split(pipeline) ? ", split" : "",
 				text_of(pipeline, "path"), text_of(pipeline, "weights"), number_of(pipeline, "head_dim"));
 			write_pipeline(file, pipeline, false);
 		}
@@ -314,8 +320,7 @@ static const cJSON *hot_pipeline(const cJSON *target, const char *kernel, double
 	const cJSON *pipeline, *best = NULL;
 	cJSON_ArrayForEach(pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines"))
 		if (strcmp(text_of(pipeline, "kernel"), kernel) == 0 && number_of(pipeline, "head_dim") == head_dim &&
-		    cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_default")) &&
-		    !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_split")))
+		    cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_default")) && !is_split(pipeline))
 			best = pipeline; /* work grows and F16 comes last */
 	return best;
 }
