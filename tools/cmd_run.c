@@ -230,7 +230,22 @@ static int32_t greedy(const float *logits, uint32_t vocab_size)
 	return best;
 }
 
-/* Streams a token to stdout, or keeps its bytes for the JSON document. */
+static gqe_status keep_bytes(struct run *run, const char *bytes, size_t count, gqe_error *error)
+{
+	if (run->generated_byte_count + count > run->generated_byte_capacity) {
+		size_t capacity = 2 * run->generated_byte_capacity + count;
+		char *grown = realloc(run->generated_bytes, capacity);
+		if (!grown)
+			return error_no_memory(error);
+		run->generated_bytes = grown;
+		run->generated_byte_capacity = capacity;
+	}
+	memcpy(run->generated_bytes + run->generated_byte_count, bytes, count);
+	run->generated_byte_count += count;
+	return GQE_OK;
+}
+
+/* Streams a token to stdout, as text or as an id like the prompt's; for the JSON document its bytes are kept. */
 static gqe_status emit_token(struct run *run, int32_t id, gqe_error *error)
 {
 	char bytes[512];
@@ -243,18 +258,9 @@ static gqe_status emit_token(struct run *run, int32_t id, gqe_error *error)
 		if (status != GQE_OK)
 			return status;
 		count = count < sizeof(bytes) ? count : sizeof(bytes);
-		if (!run->program->json)
-			fwrite(bytes, 1, count, stdout);
-		if (run->generated_byte_count + count > run->generated_byte_capacity) {
-			size_t capacity = 2 * run->generated_byte_capacity + sizeof(bytes);
-			char *grown = realloc(run->generated_bytes, capacity);
-			if (!grown)
-				return error_no_memory(error);
-			run->generated_bytes = grown;
-			run->generated_byte_capacity = capacity;
-		}
-		memcpy(run->generated_bytes + run->generated_byte_count, bytes, count);
-		run->generated_byte_count += count;
+		if (run->program->json)
+			return keep_bytes(run, bytes, count, error);
+		fwrite(bytes, 1, count, stdout);
 	}
 	fflush(stdout);
 	return GQE_OK;
