@@ -23,9 +23,8 @@ step() {
     fi
 }
 
-# shaders/shared is laid out in columns by hand.
 check_format() {
-    find include runtime tools tests bench \( -name '*.c' -o -name '*.h' \) -print0 |
+    find include runtime shaders tools tests bench \( -name '*.c' -o -name '*.h' \) -print0 |
         xargs -0 clang-format --dry-run --Werror
 }
 

@@ -12,6 +12,9 @@
 
 #include "types.h"
 
+/* The tables are laid out in columns. */
+/* clang-format off */
+
 /* A pointer or index that is not there. */
 #define GQE_NONE 0xffffffffu
 

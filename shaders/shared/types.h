@@ -15,6 +15,7 @@
 #endif
 
 #ifdef GQE_GLSL
+/* clang-format off */
 #define GQE_FIELD_POINTER(type, name) type name;
 #define GQE_FIELD_U32(name) uint name;
 #define GQE_FIELD_F32(name) float name;
@@ -24,14 +25,15 @@
 		LIST(GQE_FIELD_POINTER, GQE_FIELD_POINTER, GQE_FIELD_POINTER, GQE_FIELD_U32, GQE_FIELD_F32)             \
 	}                                                                                                              \
 	push;
+/* clang-format on */
 #else
 #include <stdint.h>
 #define GQE_FIELD_POINTER(type, name) uint64_t name;
 #define GQE_FIELD_U32(name) uint32_t name;
 #define GQE_FIELD_F32(name) float name;
-#define GQE_DECLARE_PUSH_STRUCT(tag, LIST)                                                                             \
-	struct tag {                                                                                                   \
-		LIST(GQE_FIELD_POINTER, GQE_FIELD_POINTER, GQE_FIELD_POINTER, GQE_FIELD_U32, GQE_FIELD_F32)             \
+#define GQE_DECLARE_PUSH_STRUCT(tag, LIST)                                                                  \
+	struct tag {                                                                                        \
+		LIST(GQE_FIELD_POINTER, GQE_FIELD_POINTER, GQE_FIELD_POINTER, GQE_FIELD_U32, GQE_FIELD_F32) \
 	};
 #endif
 
