@@ -337,12 +337,12 @@ static void test_large_work_is_cut_into_slices(void **state)
 	for (int i = 0; i < 5; i++) {
 		append(0x1000, 0x2000, 1, 1e30);
 	}
-	append(0x1000, 0x2000, 1, 0); /* free: joins the last */
+	append(0x1000, 0x2000, 1, 0); /* free: joins the last, unless that took longer than a slice should */
 	assert_true(gqe_steps_work(steps) >= 5e30);
 	assert_int_equal(run(NULL), GQE_OK);
 	assert_int_equal(seen.dispatches, 6);
 	assert_int_equal(seen.submits, seen.waits);
-	assert_in_range(seen.submits, 2, 5);
+	assert_in_range(seen.submits, 2, 6);
 }
 
 static void test_many_small_steps_share_a_submit(void **state)
