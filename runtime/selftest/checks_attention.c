@@ -230,12 +230,13 @@ void gqe_check_attention(struct gqe_check *check)
 	gqe_check_shape(check, "B=%u T=%u position=%u capacity=%u G=%u slots=%u shared=%d d_h=%u o_slots=%u%s", push->batch,
 			push->tokens, push->position, push->capacity, push->groups, push->slots_per_group, (int)push->shared_head,
 			problem.head_dim, push->o_slots, is_split ? " split" : "");
-	/* From flat to sharp distributions. The kernel works in powers of two, the reference in powers of e. */
-	float sharpness = (float)gqe_check_between(check, 1, 4) / sqrtf((float)problem.head_dim);
+	/* Scores from flat to sharp. The kernel works in powers of two, the reference in powers of e. */
+	uint32_t spread = gqe_check_between(check, 1, 4);
+	float q_scale = (float)spread / sqrtf((float)problem.head_dim);
 	float *q = gqe_check_normal(check, problem.q_count);
 	float *q_base_e = gqe_check_alloc(check, problem.q_count, sizeof(*q_base_e));
 	for (uint64_t i = 0; q != NULL && q_base_e != NULL && i < problem.q_count; i++) {
-		q_base_e[i] = q[i] * sharpness;
+		q_base_e[i] = q[i] * q_scale;
 		q[i] = q_base_e[i] * 1.44269504f;
 	}
 	float *k = draw_cache(check, &problem), *v = draw_cache(check, &problem);
@@ -257,7 +258,7 @@ void gqe_check_attention(struct gqe_check *check)
 	while (gqe_check_pass(check))
 		gqe_record_attention(&check->recorder, check->dtype, problem.head_dim, push);
 	expect_attention(&problem, q_base_e, k, v, expected);
-	gqe_check_compare(check, out, expected, GQE_CHECK_TOLERANCE_ATTENTION);
+	gqe_check_compare(check, out, expected, GQE_CHECK_TOLERANCE_ATTENTION(spread));
 }
 
 void gqe_check_combine(struct gqe_check *check)
