@@ -24,7 +24,7 @@ step() {
 }
 
 check_format() {
-    find include runtime shaders tools tests bench \( -name '*.c' -o -name '*.h' \) -print0 |
+    find include runtime shaders tools tests bench examples \( -name '*.c' -o -name '*.h' \) -print0 |
         xargs -0 clang-format --dry-run --Werror
 }
 
