@@ -1,8 +1,8 @@
 /* One attention layer, a block of rows at a time: cache K and V, route, project the queries, attend, combine, project. */
 #include "reference/reference.h"
 
-#include "attention/layer_weights.h"
 #include "common/threads.h"
+#include "reference/layer_shape.h"
 #include "reference/wide.h"
 
 #include <inttypes.h>
