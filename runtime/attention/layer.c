@@ -24,20 +24,13 @@ struct gqe_layer {
 	struct gqe_layer_host host;
 };
 
-/* Indices in the kernels are 32-bit: no tensor of a pass may have more elements. */
 static gqe_status check_pass_size(const gqe_layer_config *config, uint64_t rows, gqe_error *error)
 {
-	const struct gqe_layer_shape shape = gqe_layer_shape_of(config);
-	const uint64_t slots = gqe_max_u32(gqe_max_u32(shape.q_slots, shape.o_slots), shape.source_heads);
-	uint64_t width = slots * config->head_dim;
-	if (width < config->hidden_size)
-		width = config->hidden_size;
-	if (width < config->heads)
-		width = config->heads;
-	if (rows * width > UINT32_MAX)
+	const uint32_t most = gqe_layer_most_rows(config);
+	if (rows > most)
 		return gqe_fail(error, GQE_ERROR_USAGE,
-				"a pass over %llu tokens has tensors of more than 2^32 elements; use a smaller chunk",
-				(unsigned long long)rows);
+				"a pass over %llu tokens is more than 32-bit indices reach (%u); use a smaller chunk",
+				(unsigned long long)rows, most);
 	return GQE_OK;
 }
 
@@ -79,6 +72,8 @@ static gqe_status check_params(const gqe_context *context, gqe_layer_params *par
 		status = gqe_layer_config_check(params->config, error);
 	if (status == GQE_OK)
 		status = check_pass_size(params->config, (uint64_t)params->batch * params->chunk, error);
+	if (status == GQE_OK)
+		status = gqe_kv_cache_check(params->config, params->batch, params->max_tokens, error);
 	return status;
 }
 

@@ -2,6 +2,26 @@
 
 #include <math.h>
 
+uint32_t gqe_layer_most_rows(const gqe_layer_config *config)
+{
+	const struct gqe_layer_shape shape = gqe_layer_shape_of(config);
+	const uint32_t slots = gqe_max_u32(gqe_max_u32(shape.q_slots, shape.o_slots), shape.source_heads);
+	const uint32_t width = gqe_max_u32(slots * config->head_dim, gqe_max_u32(config->hidden_size, config->heads));
+	return GQE_MAX_ELEMENTS / width;
+}
+
+gqe_status gqe_kv_cache_check(const gqe_layer_config *config, uint32_t batch, uint32_t capacity, gqe_error *error)
+{
+	/* Heads are reached by 64-bit addresses; the number of the cache's rows, and an index inside a head, are 32-bit. */
+	const uint64_t heads = (uint64_t)batch * gqe_layer_shape_of(config).cache_heads;
+	if (capacity > GQE_MAX_ELEMENTS / config->head_dim || heads > UINT32_MAX / capacity)
+		return gqe_fail(
+			error, GQE_ERROR_USAGE,
+			"a KV cache for %u sequences of %u tokens is more than 32-bit indices reach; use fewer tokens or sequences",
+			batch, capacity);
+	return GQE_OK;
+}
+
 void gqe_layer_weights_reserve(struct gqe_arena *arena, struct gqe_layer_weights *weights, const gqe_layer_config *config,
 			       const struct gqe_layer_tensors *tensors, gqe_dtype dtype)
 {

@@ -10,6 +10,17 @@
 #include "attention/matrix.h"
 #include "attention/rope_table.h"
 
+/*
+ * Most elements of a tensor of a pass, and of one head in a KV cache: indices in the kernels are 32-bit, and a driver may take them
+ * as signed.
+ */
+#define GQE_MAX_ELEMENTS ((uint32_t)INT32_MAX)
+
+/* Most tokens that a pass may have, all sequences together. */
+uint32_t gqe_layer_most_rows(const gqe_layer_config *config);
+/* GQE_ERROR_USAGE when the kernels could not index a cache for `batch` sequences of `capacity` tokens. */
+gqe_status gqe_kv_cache_check(const gqe_layer_config *config, uint32_t batch, uint32_t capacity, gqe_error *error);
+
 struct gqe_layer_weights {
 	struct gqe_matrix weight[GQE_LAYER_TENSORS]; /* the router's stays F32 */
 	struct gqe_matrix bias[GQE_LAYER_TENSORS];   /* F32; rows == 0 when absent */

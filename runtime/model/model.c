@@ -54,13 +54,7 @@ const gqe_model_config *gqe_model_get_config(const gqe_model *model)
 /* Tokens that a pass may have with 32-bit indices in the kernels. */
 static uint32_t chunk_bound(const gqe_model_config *config)
 {
-	const struct gqe_layer_shape shape = gqe_layer_shape_of(&config->layer);
-	const uint32_t slots = gqe_max_u32(gqe_max_u32(shape.q_slots, shape.o_slots), shape.source_heads);
-	uint32_t width = slots * config->layer.head_dim;
-	width = gqe_max_u32(width, config->layer.hidden_size);
-	width = gqe_max_u32(width, config->layer.heads);
-	width = gqe_max_u32(width, config->intermediate_size);
-	return UINT32_MAX / width;
+	return gqe_min_u32(gqe_layer_most_rows(&config->layer), GQE_MAX_ELEMENTS / config->intermediate_size);
 }
 
 gqe_status gqe_choose_chunk(const gqe_model_config *config, gqe_dtype dtype, const gqe_session_params *params, uint64_t available,

@@ -18,7 +18,7 @@ struct gqe_model {
 
 /*
  * The tokens of one pass: `wanted`, or for 0 GQE_DEFAULT_CHUNK, halved until the session fits into `available` bytes. At most
- * max_tokens, and such that no tensor of a pass has more than 2^32 elements. *total gets the bytes of the session.
+ * max_tokens, and such that no tensor of a pass has more than GQE_MAX_ELEMENTS. *total gets the bytes of the session.
  */
 gqe_status gqe_choose_chunk(const gqe_model_config *config, gqe_dtype dtype, const gqe_session_params *params, uint64_t available,
 			    uint32_t *chunk, uint64_t *total, gqe_error *error);
