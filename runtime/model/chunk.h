@@ -13,7 +13,7 @@ struct gqe_chunk {
 	float *logits;      /* out [count, vocab_size] or NULL */
 	float *last_logits; /* out [vocab_size], of the last token */
 	/* GQE only, else NULL */
-	double *stats;    /* added to [layers, 2, N]: selections, sum of router probabilities */
+	double *stats;    /* added to [layers, 2, N]: selections, sum of router probabilities; after a failure anything */
 	int32_t *experts; /* out [layers, count, G, k] or NULL */
 	/* asked now and then; true cancels; may be NULL */
 	bool (*cancelled)(void *user);

@@ -260,7 +260,7 @@ static gqe_status all_logits(struct gqe_vulkan *vulkan, const struct gqe_recorde
 							     (uint64_t)rows * vocab * sizeof(float), error);
 		}
 	}
-	if (chunk->nll != NULL)
+	if (status == GQE_OK && chunk->nll != NULL)
 		gqe_steps_copy(recorder->steps, &session->nll, 0, &session->download_nll, 0, chunk->count * sizeof(float));
 	return status;
 }

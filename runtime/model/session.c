@@ -16,7 +16,8 @@ struct gqe_session {
 	float *logits;                    /* [vocab_size], after the last token */
 	bool has_logits;
 	/* routing; NULL for dense GQA */
-	double *stats; /* [layers, 2, N], sums over stats_tokens tokens */
+	double *stats;       /* [layers, 2, N], sums over stats_tokens tokens */
+	double *chunk_stats; /* the same of the running chunk, which counts only when it is completed */
 	uint64_t stats_tokens;
 	int32_t *chunk_experts; /* [layers, chunk, G, k]; with keep_routing */
 	int32_t *experts;       /* [layers, max_tokens, G, k]; with keep_routing */
@@ -44,14 +45,15 @@ static gqe_status create_on_device(gqe_session *session, const gqe_session_param
 	struct gqe_vulkan *vulkan = gqe_context_vulkan(model->context);
 	const uint64_t available = vulkan->memory.limit - vulkan->memory.used;
 	uint64_t total;
-	gqe_status status = gqe_choose_chunk(&model->config, model->dtype, params, available, &session->chunk, &total, error);
+	gqe_status status = gqe_kv_cache_check(&model->config.layer, 1, params->max_tokens, error);
+	if (status == GQE_OK)
+		status = gqe_choose_chunk(&model->config, model->dtype, params, available, &session->chunk, &total, error);
 	if (status != GQE_OK)
 		return status;
 	if (total > available)
 		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY,
 				"a session of %u tokens in chunks of %u needs %llu MiB on '%s'; %llu MiB of the limit of %llu MiB "
-				"are free; use a "
-				"shorter context, a smaller chunk, f16, or a higher memory limit",
+				"are free; use a shorter context, a smaller chunk, f16, or a higher memory limit",
 				params->max_tokens, session->chunk, (unsigned long long)(total >> 20), vulkan->info.name,
 				(unsigned long long)(available >> 20), (unsigned long long)(vulkan->memory.limit >> 20));
 	return gqe_device_session_create(vulkan, &session->device, &model->device, params->max_tokens, session->chunk,
@@ -66,7 +68,8 @@ static gqe_status create_host_side(gqe_session *session, const gqe_session_param
 	bool complete = session->targets != NULL && session->logits != NULL;
 	if (routes(session)) {
 		session->stats = calloc(stats_count(session), sizeof(double));
-		complete = complete && session->stats != NULL;
+		session->chunk_stats = calloc(stats_count(session), sizeof(double));
+		complete = complete && session->stats != NULL && session->chunk_stats != NULL;
 	}
 	if (routes(session) && params->keep_routing) {
 		const size_t per_token = config->layers * slots_per_token(session);
@@ -121,6 +124,7 @@ void gqe_session_destroy(gqe_session **session)
 	free((*session)->targets);
 	free((*session)->logits);
 	free((*session)->stats);
+	free((*session)->chunk_stats);
 	free((*session)->chunk_experts);
 	free((*session)->experts);
 	free(*session);
@@ -142,6 +146,14 @@ static void keep_experts(gqe_session *session, uint32_t count)
 		       session->chunk_experts + (size_t)layer * count * slots, count * slots * sizeof(int32_t));
 }
 
+/* Adds a completed chunk's routing statistics to those of the sequence. */
+static void keep_stats(gqe_session *session, uint32_t count)
+{
+	for (size_t i = 0; i < stats_count(session); i++)
+		session->stats[i] += session->chunk_stats[i];
+	session->stats_tokens += count;
+}
+
 /* Tokens first...first+count-1 of the call, which has `params->count`. */
 static gqe_status prefill_chunk(gqe_session *session, const gqe_prefill_params *params, uint32_t first, uint32_t count,
 				gqe_error *error)
@@ -157,11 +169,13 @@ static gqe_status prefill_chunk(gqe_session *session, const gqe_prefill_params *
 		.nll = params->nll != NULL ? params->nll + first : NULL,
 		.logits = params->logits != NULL ? params->logits + (size_t)first * vocab : NULL,
 		.last_logits = session->logits,
-		.stats = session->stats,
+		.stats = session->chunk_stats,
 		.experts = session->chunk_experts,
 		.cancelled = is_cancelled,
 		.user = session,
 	};
+	if (session->chunk_stats != NULL)
+		memset(session->chunk_stats, 0, stats_count(session) * sizeof(double));
 	gqe_status status;
 	if (gqe_context_vulkan(session->model->context) != NULL)
 		status = gqe_device_chunk(session->model->context, &session->device, &chunk, error);
@@ -171,7 +185,8 @@ static gqe_status prefill_chunk(gqe_session *session, const gqe_prefill_params *
 		return status;
 	if (session->experts != NULL)
 		keep_experts(session, count);
-	session->stats_tokens += count;
+	if (session->stats != NULL)
+		keep_stats(session, count);
 	session->position += count;
 	session->has_logits = true;
 	return GQE_OK;
@@ -214,7 +229,8 @@ gqe_status gqe_session_prefill(gqe_session *session, const gqe_prefill_params *c
 			status = gqe_fail(error, GQE_CANCELLED, "the prefill was cancelled after %u of %u tokens", first + count,
 					  params.count);
 	}
-	atomic_store(&session->cancelled, false);
+	if (status == GQE_CANCELLED) /* one that came too late is for the next call */
+		atomic_store(&session->cancelled, false);
 	return status;
 }
 
