@@ -101,11 +101,10 @@ void gqe_check_shape(struct gqe_check *check, const char *format, ...)
 
 static struct gqe_check_tensor *add_tensor(struct gqe_check *check, struct gqe_check_tensor tensor)
 {
-	static struct gqe_check_tensor none;
 	if (check->tensor_count == GQE_CHECK_MAX_TENSORS && check->status == GQE_OK)
 		check->status = gqe_fail(check->error, GQE_ERROR_INTERNAL, "a case of the self-test has too many tensors");
 	if (check->status != GQE_OK)
-		return &none;
+		return &check->no_tensor;
 	check->tensors[check->tensor_count] = tensor;
 	return &check->tensors[check->tensor_count++];
 }

@@ -63,6 +63,7 @@ struct gqe_check {
 	/* Internal. */
 	struct gqe_check_tensor tensors[GQE_CHECK_MAX_TENSORS];
 	uint32_t tensor_count;
+	struct gqe_check_tensor no_tensor; /* what adding a tensor returns once the case has failed */
 	void *scratch[GQE_CHECK_MAX_SCRATCH];
 	uint32_t scratch_count;
 	struct gqe_arena *arena;

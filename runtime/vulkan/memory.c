@@ -286,7 +286,7 @@ static gqe_status create_buffers_within_limit(struct gqe_arena *arena, gqe_error
 	if (arena->host_memory_failed) {
 		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory for the plan of an arena");
 	}
-	if (needed <= memory->limit - (memory->used < memory->limit ? memory->used : memory->limit)) {
+	if (!arena->too_large && needed <= memory->limit - (memory->used < memory->limit ? memory->used : memory->limit)) {
 		needed = 0;
 		for (uint32_t i = 0; i < arena->block_count; i++) {
 			gqe_status status = create_block_buffer(arena, &arena->blocks[i], error);
