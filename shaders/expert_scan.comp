@@ -7,9 +7,6 @@
  */
 #include "common/kernel.glsl"
 
-/* Vulkan guarantees this many workgroups in each dimension. */
-#define MAX_WORKGROUPS_X 65535u
-
 GQE_DECLARE_PUSH(GQE_PUSH_EXPERT_SCAN)
 
 /* By expert: its entries, later the first of them; its first tile. */
@@ -33,7 +30,7 @@ void scan_experts()
 	}
 	push.tile_count.at[0] = int(tiles);
 	uint workgroups = tiles * push.column_tiles;
-	uint x = clamp(workgroups, 1u, MAX_WORKGROUPS_X);
+	uint x = clamp(workgroups, 1u, GQE_MAX_WORKGROUPS_X);
 	push.dispatch.at[0] = int(x);
 	push.dispatch.at[1] = int((workgroups + x - 1) / x);
 	push.dispatch.at[2] = 1;

@@ -14,7 +14,7 @@
  *    the caller, may be NULL, and is written only on failure. Output parameters are written only on success, except that a created
  *    object's pointer is set to NULL on failure. The library never aborts, exits or prints.
  *  - Ownership. What `gqe_X_create`, `gqe_X_open` or `gqe_X_load` returns is released by `gqe_X_destroy(&x)`, which sets the
- * pointer to NULL and accepts a pointer to NULL. Pointers passed in are read during the call only, unless said otherwise.
+ *    pointer to NULL and accepts a pointer to NULL. Pointers passed in are read during the call only, unless said otherwise.
  *  - Order. A context outlives the models, layers and sessions made from it; a model outlives its sessions.
  *  - Params structs. The first field is `size` = sizeof of the struct; a field left zero means its default. A struct from an older
  *    header (a smaller `size`) is accepted.

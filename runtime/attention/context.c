@@ -66,8 +66,7 @@ static gqe_status open_device(gqe_context *context, const gqe_context_params *pa
 	gqe_device_info_paths(info, &context->vulkan->capabilities);
 	status = choose_path(info, params->force_path, &context->path, error);
 	if (status == GQE_OK)
-		gqe_log_write(&context->log, GQE_LOG_INFO, "device '%s', driver %s %s, kernel path %s", info->name,
-			      info->driver_name, info->driver_info, gqe_path_name(context->path));
+		gqe_log_write(&context->log, GQE_LOG_INFO, "kernel path %s", gqe_path_name(context->path));
 	return status;
 }
 
@@ -147,11 +146,6 @@ gqe_path gqe_context_path(const gqe_context *context)
 uint32_t gqe_context_threads(const gqe_context *context)
 {
 	return context->threads;
-}
-
-const struct gqe_log *gqe_context_log(const gqe_context *context)
-{
-	return &context->log;
 }
 
 gqe_status gqe_context_check_dtype(const gqe_context *context, gqe_dtype *dtype, gqe_error *error)

@@ -10,7 +10,6 @@ struct gqe_vulkan *gqe_context_vulkan(const gqe_context *context);
 gqe_path gqe_context_path(const gqe_context *context);
 /* Host threads of the reference. */
 uint32_t gqe_context_threads(const gqe_context *context);
-const struct gqe_log *gqe_context_log(const gqe_context *context);
 /* GQE_OK when weights and KV cache of that dtype work on this device (0 is replaced by F32). */
 gqe_status gqe_context_check_dtype(const gqe_context *context, gqe_dtype *dtype, gqe_error *error);
 /* Fills in what the capability ladder says about a device. */

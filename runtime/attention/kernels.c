@@ -220,8 +220,7 @@ void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights
 	prepared.specialization.values[GQE_CONFIG_split] = at_once < keys ? 1 : 0;
 
 	struct gqe_push_attention range = *push;
-	range.tiles = gqe_div_up(rows, prepared.tile.rows);
-	uint64_t workgroups = (uint64_t)push->batch * push->kv_heads * range.tiles;
+	uint64_t workgroups = (uint64_t)push->batch * push->kv_heads * gqe_div_up(rows, prepared.tile.rows);
 	for (uint32_t first = 0; first < keys; first += at_once) {
 		range.first_key = first;
 		range.key_end = first + gqe_min_u32(at_once, keys - first);

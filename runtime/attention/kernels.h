@@ -59,7 +59,7 @@ GQE_RECORD(nll, NLL)
 #define GQE_ATTENTION_LOOPS_AROUND 1024
 
 /*
- * `head_dim` specializes the kernel; push->tiles and the key range are computed here: a pass over more keys than one dispatch
+ * `head_dim` specializes the kernel; the key range is computed here: a pass over more keys than one dispatch
  * should handle becomes several.
  */
 void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,

@@ -147,12 +147,9 @@ void gqe_check_expert_count(struct gqe_check *check)
 	gqe_check_compare_ints(check, out, expected);
 }
 
-/* Vulkan guarantees this many workgroups in a dimension; more are laid over two. */
-#define MAX_WORKGROUPS_X 65535
-
 static void expect_dispatch(uint64_t workgroups, int32_t dispatch[3])
 {
-	uint64_t x = workgroups < MAX_WORKGROUPS_X ? workgroups : MAX_WORKGROUPS_X;
+	uint64_t x = workgroups < GQE_MAX_WORKGROUPS_X ? workgroups : GQE_MAX_WORKGROUPS_X;
 	dispatch[0] = (int32_t)x;
 	dispatch[1] = (int32_t)((workgroups + x - 1) / x);
 	dispatch[2] = 1;

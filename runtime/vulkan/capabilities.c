@@ -1,12 +1,12 @@
 /* What a physical device is and can do. The only place that asks Vulkan for properties and features. */
 #include "vulkan/instance.h"
+#include "vulkan/pipeline.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define NEEDED_API VK_API_VERSION_1_2
-#define NEEDED_PUSH_BYTES 128
 
 /* Subgroup operations that the kernels of the subgroup path use. */
 #define NEEDED_SUBGROUP_OPERATIONS \
@@ -260,7 +260,7 @@ void gqe_capabilities_read(const struct gqe_vulkan *vulkan, struct gqe_physical_
 		reject(device, "the driver lacks the feature bufferDeviceAddress");
 	} else if (!read_queues(vulkan, device)) {
 		reject(device, "the device has no compute queue");
-	} else if (device->capabilities.max_push_bytes < NEEDED_PUSH_BYTES) {
+	} else if (device->capabilities.max_push_bytes < GQE_MAX_PUSH_BYTES) {
 		reject(device, "the driver's push constants are smaller than 128 bytes");
 	} else if (vulkan->reports_pipelines && !parts.pipeline_executable_properties) {
 		reject(device, "the driver cannot report on its pipelines");

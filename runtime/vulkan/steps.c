@@ -1,6 +1,8 @@
 #include "vulkan/steps.h"
 #include "vulkan/commands.h"
 
+#include "shared/types.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,7 +179,7 @@ static bool resolve_pointers(struct gqe_steps *steps, const struct gqe_dispatch 
 static bool lay_out_grid(struct gqe_steps *steps, const struct gqe_dispatch *dispatch, struct step *step)
 {
 	const struct gqe_capabilities *capabilities = &steps->vulkan->capabilities;
-	uint64_t widest = gqe_min_u32(capabilities->max_workgroup_count_x, 65535);
+	uint64_t widest = gqe_min_u32(capabilities->max_workgroup_count_x, GQE_MAX_WORKGROUPS_X);
 	uint64_t x = dispatch->workgroups < widest ? dispatch->workgroups : widest;
 	uint64_t y = dispatch->workgroups / x + (dispatch->workgroups % x != 0);
 	if (y > capabilities->max_workgroup_count_y) {

@@ -143,7 +143,7 @@
 
 /* rope_query: rotates q in place and multiplies by `scale` (1/sqrt(d_h) * log2(e): the softmax works in powers of two). */
 #define GQE_PUSH_ROPE_QUERY(IN, OUT, INOUT, U32, F32)                                                                  \
-	IN(Floats, rope_high) /* [capacity / GQE_ROPE_LOW + 1, head_dim / 2, 2] */                                     \
+	IN(Floats, rope_high) /* [ceil(capacity / GQE_ROPE_LOW), head_dim / 2, 2] */                                   \
 	IN(Floats, rope_low)  /* [GQE_ROPE_LOW, head_dim / 2, 2] */                                                    \
 	INOUT(Floats, q)      /* [rows, q_slots, head_dim] */                                                          \
 	U32(rows) U32(tokens) U32(position) U32(q_slots) U32(head_size) U32(rope_kind) F32(scale)
@@ -178,7 +178,7 @@
 	INOUT(Floats, o)      /* [B*T, o_slots, head_dim]; read only if split */                                       \
 	INOUT(Floats, state)  /* [B*T, q_slots, 2]: largest score and sum so far; used only if split */                \
 	U32(batch) U32(tokens) U32(position) U32(capacity) U32(kv_heads) U32(groups) U32(slots_per_group)              \
-	U32(q_slots) U32(o_slots) U32(shared_head) /* or GQE_NONE */ U32(q_shared) U32(o_shared) U32(tiles)            \
+	U32(q_slots) U32(o_slots) U32(shared_head) /* or GQE_NONE */ U32(q_shared) U32(o_shared)                       \
 	U32(first_key) U32(key_end)
 
 /* combine: weighted-sum slot from the hard slots, then (scale) each hard slot times its p. */

@@ -5,7 +5,7 @@
  *
  * IN, OUT and INOUT are pointers (buffer device addresses) with what the kernel does to what they point at: the host derives
  * barriers from it. In C a list becomes `struct gqe_push_example` and a table of its pointers; in GLSL the block `push`.
- * Pointers come first, so that the layout needs no padding. Optional pointers are 0 and stand beside a flag or count that says so.
+ * Pointers come first, so that the layout needs no padding. Optional pointers are 0; a flag or a count beside them may say so too.
  */
 #ifndef GQE_SHARED_TYPES_H
 #define GQE_SHARED_TYPES_H
@@ -13,6 +13,9 @@
 #ifdef GL_core_profile
 #define GQE_GLSL 1
 #endif
+
+/* A linear count of workgroups is laid over x and y, at most this many in x: Vulkan guarantees them in each dimension. */
+#define GQE_MAX_WORKGROUPS_X 65535u
 
 #ifdef GQE_GLSL
 /* clang-format off */
