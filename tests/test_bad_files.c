@@ -440,10 +440,15 @@ static void what_cannot_be_written_is_refused(void **state)
 	const char *nowhere = in_folder("no_such_folder/x.safetensors");
 	assert_bad_input(gqe_tensor_file_write(nowhere, &good, 1, &error), &error, nowhere, "create");
 
-	/* A folder is in the way: the temporary file goes again. */
+	/* A folder or a pipe is in the way: it stays, and no temporary file is left. */
 	assert_int_equal(mkdir(in_folder("in_the_way"), 0700), 0);
 	assert_bad_input(gqe_tensor_file_write(in_folder("in_the_way"), &good, 1, &error), &error, "in_the_way", "write");
 	assert_int_equal(access(in_folder("in_the_way.0.tmp"), F_OK), -1);
+	assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0);
+	assert_bad_input(gqe_tensor_file_write(in_folder("pipe"), &good, 1, &error), &error, "pipe", "regular file");
+	struct stat status;
+	assert_int_equal(stat(in_folder("pipe"), &status), 0);
+	assert_true(S_ISFIFO(status.st_mode));
 }
 
 int main(void)

@@ -70,6 +70,12 @@ bool gqe_file_exists(const char *path)
 	return stat(path, &status) == 0;
 }
 
+bool gqe_file_replaceable(const char *path)
+{
+	struct stat status;
+	return stat(path, &status) != 0 || S_ISREG(status.st_mode);
+}
+
 #else
 
 /* Standard C only: no size is asked of the file, as ftell is 32 bits wide on some systems. */
@@ -118,6 +124,12 @@ bool gqe_file_exists(const char *path)
 	if (file)
 		fclose(file);
 	return file != NULL;
+}
+
+bool gqe_file_replaceable(const char *path)
+{
+	(void)path; /* the other systems have no files in their name space that are not files */
+	return true;
 }
 
 #endif

@@ -25,6 +25,8 @@ gqe_status gqe_file_read(const char *path, size_t limit, char **text, size_t *by
 /* True when something of that name exists, whatever it is. */
 bool gqe_file_exists(const char *path);
 
+/* True when nothing of that name exists that a file must not take the place of: a folder, device, pipe or socket. */
+bool gqe_file_replaceable(const char *path);
 /* Closes a file that was written, when its bytes are on the medium. False, with errno, on failure; closed in any case. */
 bool gqe_file_close_synced(FILE *file);
 /* `from` takes the place of `to` in one step. False, with errno, on failure. */

@@ -100,6 +100,9 @@ static FILE *open_temporary(const char *path, char *temporary, size_t capacity)
 
 static gqe_status write_file(const char *path, const char *header, const gqe_tensor *tensors, size_t count, gqe_error *error)
 {
+	/* rename() would put a regular file in the place of a device: as root, of /dev/null. */
+	if (!gqe_file_replaceable(path))
+		return gqe_fail(error, GQE_ERROR_BAD_INPUT, "cannot write '%s': it is not a regular file; name a new file", path);
 	size_t capacity = strlen(path) + 16;
 	char *temporary = malloc(capacity);
 	if (!temporary)
