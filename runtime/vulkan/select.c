@@ -154,13 +154,14 @@ gqe_status gqe_device_select(const gqe_device_info *devices, uint32_t count, con
 	char candidates[800];
 	describe(devices, count, candidates, sizeof(candidates));
 	if (found == count) {
-		return gqe_fail(error, GQE_ERROR_NO_DEVICE, "no device matches \"%.60s\"; there are %s", selector, candidates);
+		return gqe_fail(error, GQE_ERROR_NO_DEVICE, "no device matches \"%.60s\"; the devices are %s", selector,
+				candidates);
 	}
 	if (!devices[found].usable) {
 		if (automatic) {
-			return gqe_fail(error, GQE_ERROR_NO_DEVICE, "no device is usable; there are %s", candidates);
+			return gqe_fail(error, GQE_ERROR_NO_DEVICE, "no device is usable; the devices are %s", candidates);
 		}
-		return gqe_fail(error, GQE_ERROR_NO_DEVICE, "device %u cannot be used: %s; there are %s", found,
+		return gqe_fail(error, GQE_ERROR_NO_DEVICE, "device %u cannot be used: %s; the devices are %s", found,
 				devices[found].rejected, candidates);
 	}
 	*index = found;
