@@ -39,13 +39,14 @@ check_example() {
     [[ $said =~ ^[0-9]\.[0-9]{4}" bits per byte, then '".+"'"$ ]] || fail "$1 said: $said"
 }
 
-# install_and_move shared|static OPTIONS...: the prefix is $work/shared or $work/static, which is not where it was installed.
+# install_and_move shared|static OPTIONS...: the prefix is $work/shared or $work/static, which is not where it was installed. Both are
+# built in one folder, for its SPIR-V.
 install_and_move() {
     local kind=$1
     shift
-    build "$source_dir" "$work/build-$kind" -DCMAKE_INSTALL_PREFIX="$work/first" -DCMAKE_INSTALL_LIBDIR=lib \
-        -DCMAKE_BUILD_TYPE=Release -DGQE_BUILD_TESTS=OFF -DGQE_BUILD_PROGRAM=OFF -DGQE_WERROR=ON "$@"
-    quietly cmake --install "$work/build-$kind"
+    build "$source_dir" "$work/build" -DCMAKE_INSTALL_PREFIX="$work/first" -DCMAKE_INSTALL_LIBDIR=lib \
+        -DGQE_BUILD_TESTS=OFF -DGQE_BUILD_PROGRAM=OFF -DGQE_WERROR=ON "$@"
+    quietly cmake --install "$work/build"
     mv "$work/first" "$work/$kind"
     ! grep -rF -e "$work" -e "$source_dir" "$work/$kind/lib/cmake" "$work/$kind/lib/pkgconfig" || fail "absolute paths"
 }
@@ -122,11 +123,11 @@ check_subfolder() {
     ctest --test-dir "$parent/build" -N | grep '^Total Tests: 0$' >/dev/null || fail "a parent project gets tests of gqe"
 }
 
-install_and_move shared -DBUILD_SHARED_LIBS=ON
+install_and_move shared -DBUILD_SHARED_LIBS=ON -DCMAKE_BUILD_TYPE=Release
 check_shared_library
 check_headers
 check_found shared
-install_and_move static
+install_and_move static -DBUILD_SHARED_LIBS=OFF -DCMAKE_BUILD_TYPE=Debug
 check_static_library
 check_found static
 check_subfolder
