@@ -71,7 +71,7 @@ static void random_layers_agree_with_reference(void **state)
 	struct random random = {20260620};
 	uint32_t cases = small_scale() ? 12 : 40;
 	for (uint32_t i = 0; i < cases; i++) {
-		gqe_layer_config config = random_layer_config(contexts->device, &random);
+		gqe_layer_config config = random_layer_config(&random);
 		uint32_t tokens = small_scale() ? random_between(&random, 1, 40) : random_between(&random, 1, i % 4 ? 100 : 600);
 		gqe_dtype dtype = i % 3 == 2 && can_f16(contexts->device) ? GQE_DTYPE_F16 : GQE_DTYPE_F32;
 		check_against_reference(contexts, &config, random_between(&random, 1, 3), tokens, dtype, &random);
@@ -164,7 +164,7 @@ static void reruns_are_bit_identical(void **state)
 		uint32_t tokens = small_scale() ? 33 : 200;
 		struct layer_fixture fixture;
 		struct layer_output first, second;
-		gqe_layer_config config = i ? random_layer_config(contexts->device, &random) : small_layer_config();
+		gqe_layer_config config = i ? random_layer_config(&random) : small_layer_config();
 		gqe_dtype dtype = i % 2 && can_f16(contexts->device) ? GQE_DTYPE_F16 : GQE_DTYPE_F32;
 		fixture_init(&fixture, &config, false, &random);
 		float *x = draw_input(&fixture, tokens, &random);

@@ -21,18 +21,14 @@ gqe_layer_config small_layer_config(void)
 				  .slot_order = GQE_SLOT_ORDER_RANK};
 }
 
-gqe_layer_config random_layer_config(const gqe_context *context, struct random *random)
+gqe_layer_config random_layer_config(struct random *random)
 {
-	/* Of the subgroup path every head size is a pipeline of its own that CPU drivers take seconds to compile. */
-	static const uint32_t few_head_sizes[] = {16, 80, 128};
-	const gqe_device_info *device = gqe_context_device(context);
-	bool few = device && device->type == GQE_DEVICE_CPU && !getenv("GQE_TEST_PATH");
 	uint32_t groups = random_between(random, 1, 4), experts = random_between(random, 1, 8);
 	gqe_layer_config config = {
 		.hidden_size = random_between(random, 1, 97),
 		.heads = groups * experts,
 		.kv_heads = groups,
-		.head_dim = few ? few_head_sizes[random_between(random, 0, 2)] : 16 * random_between(random, 1, 16),
+		.head_dim = 16 * random_between(random, 1, 16),
 		.attention = random_between(random, 0, 5) ? GQE_ATTENTION_GQE : GQE_ATTENTION_GQA,
 		.rope = (gqe_rope)random_between(random, GQE_ROPE_HALF, GQE_ROPE_NONE),
 		.rope_theta = random_between(random, 0, 1) ? 10000 : 500000,
