@@ -247,6 +247,9 @@ static void progress_counts_chunks_and_can_cancel(void **state)
 	assert_ok(gqe_session_rewind(session, 0, &error), &error);
 	gqe_session_cancel(session);
 	params.progress = NULL;
+	params.count = 0; /* a refused call does not take the cancel with it */
+	assert_status(gqe_session_prefill(session, &params, &error), GQE_ERROR_USAGE, &error);
+	params.count = TOKENS;
 	assert_status(gqe_session_prefill(session, &params, &error), GQE_CANCELLED, &error);
 	assert_ok(gqe_session_prefill(session, &(gqe_prefill_params){.size = sizeof(params), .tokens = loaded.tokens, .count = 1},
 				      &error),
@@ -337,7 +340,7 @@ static void the_memory_estimate_is_within_5_percent(void **state)
 		for (uint32_t tokens = 1024; tokens <= 16384; tokens *= 4) {
 			gqe_session_params params = {.size = sizeof(params), .max_tokens = tokens};
 			gqe_memory_estimate estimate;
-			assert_ok(gqe_model_estimate(fixture.files, dtype, &params, &estimate, &error), &error);
+			assert_ok(gqe_model_estimate(fixture.files, dtype, &params, 0, &estimate, &error), &error);
 			assert_int_equal(estimate.total, estimate.weights + estimate.kv_cache + estimate.scratch);
 			double used = (double)measure_memory(&fixture, dtype, tokens), ratio = (double)estimate.total / used;
 			if (ratio < 0.95 || ratio > 1.05)
@@ -362,7 +365,7 @@ static void what_does_not_fit_is_refused_before_anything_runs(void **state)
 	model_fixture_init(&fixture);
 	gqe_memory_estimate estimate;
 	gqe_session_params params = {.size = sizeof(params), .max_tokens = 100000};
-	assert_ok(gqe_model_estimate(fixture.files, GQE_DTYPE_F32, &params, &estimate, &error), &error);
+	assert_ok(gqe_model_estimate(fixture.files, GQE_DTYPE_F32, &params, 0, &estimate, &error), &error);
 	gqe_context *context = open_device(&(gqe_context_params){.memory_limit = estimate.total / 2});
 	gqe_model *model = load_model(context, fixture.files, GQE_DTYPE_F32);
 	gqe_memory_info before, after;
@@ -382,6 +385,37 @@ static void what_does_not_fit_is_refused_before_anything_runs(void **state)
 	context = open_device(&(gqe_context_params){.memory_limit = 4096});
 	assert_status(gqe_model_load(context, fixture.files, NULL, &model, &error), GQE_ERROR_OUT_OF_MEMORY, &error);
 	assert_null(model);
+	close_context(&context);
+	model_fixture_free(&fixture);
+}
+
+/* Under a limit that is too low for the largest chunk, the estimate is that of the chunk which a session then takes. */
+static void estimate_under_a_limit_is_what_is_taken(void **state)
+{
+	struct contexts *contexts = *state;
+	struct model_fixture fixture = {.config = small_model_config(), .seed = 1};
+	gqe_error error = {0};
+	if (!gqe_context_device(contexts->device))
+		skip();
+	model_fixture_init(&fixture);
+	gqe_session_params params = {.size = sizeof(params), .max_tokens = 4096};
+	gqe_memory_estimate largest, smallest, limited;
+	assert_ok(gqe_model_estimate(fixture.files, GQE_DTYPE_F32, &params, 0, &largest, &error), &error);
+	assert_ok(gqe_model_estimate(fixture.files, GQE_DTYPE_F32, &params, 1, &smallest, &error), &error);
+	assert_true(smallest.chunk < largest.chunk && smallest.total < largest.total);
+	uint64_t limit = (smallest.total + largest.total) / 2;
+	assert_ok(gqe_model_estimate(fixture.files, GQE_DTYPE_F32, &params, limit, &limited, &error), &error);
+	assert_true(limited.total <= limit);
+
+	gqe_context *context = open_device(&(gqe_context_params){.memory_limit = limit});
+	gqe_model *model = load_model(context, fixture.files, GQE_DTYPE_F32);
+	gqe_session *session = make_session(model, params.max_tokens, 0, false);
+	gqe_memory_info memory;
+	gqe_context_memory(context, &memory);
+	assert_int_equal(gqe_session_chunk(session), limited.chunk);
+	assert_in_range(memory.used, limited.total - limited.total / 20, limited.total + limited.total / 20);
+	gqe_session_destroy(&session);
+	gqe_model_destroy(&model);
 	close_context(&context);
 	model_fixture_free(&fixture);
 }
@@ -474,6 +508,7 @@ int main(void)
 		cmocka_unit_test(routing_statistics_are_those_of_the_experts),
 		cmocka_unit_test(the_memory_estimate_is_within_5_percent),
 		cmocka_unit_test(what_does_not_fit_is_refused_before_anything_runs),
+		cmocka_unit_test(estimate_under_a_limit_is_what_is_taken),
 		cmocka_unit_test(two_contexts_and_sessions_do_not_mix),
 		cmocka_unit_test(misuse_is_refused),
 		cmocka_unit_test(the_bytes_tokenizer_is_the_identity),

@@ -145,8 +145,8 @@ static void print_config(const struct inspection *inspection)
 static void print_memory(const struct inspection *inspection)
 {
 	const gqe_memory_estimate *estimate = &inspection->estimate;
-	printf("\n%sDevice memory%s for %u tokens in %s\n", style(stdout, STYLE_BOLD), style(stdout, STYLE_PLAIN),
-	       inspection->context, gqe_dtype_name(inspection->dtype));
+	printf("\n%sDevice memory%s for %u tokens in %s, chunk %u\n", style(stdout, STYLE_BOLD), style(stdout, STYLE_PLAIN),
+	       inspection->context, gqe_dtype_name(inspection->dtype), estimate->chunk);
 	printf("  weights     %s\n", format_bytes(estimate->weights).text);
 	printf("  KV cache    %s (%s a token)\n", format_bytes(estimate->kv_cache).text,
 	       format_bytes(estimate->kv_cache / inspection->context).text);
@@ -217,6 +217,7 @@ static cJSON *inspection_json(const struct inspection *inspection)
 	cJSON *memory = cJSON_AddObjectToObject(document, "memory");
 	cJSON_AddNumberToObject(memory, "context", inspection->context);
 	cJSON_AddStringToObject(memory, "dtype", gqe_dtype_name(inspection->dtype));
+	cJSON_AddNumberToObject(memory, "chunk", inspection->estimate.chunk);
 	cJSON_AddNumberToObject(memory, "weights", (double)inspection->estimate.weights);
 	cJSON_AddNumberToObject(memory, "kv_cache", (double)inspection->estimate.kv_cache);
 	cJSON_AddNumberToObject(memory, "kv_cache_per_token", (double)(inspection->estimate.kv_cache / inspection->context));
@@ -265,10 +266,9 @@ static gqe_status inspect(const struct program *program, const struct inspect_op
 	if (inspection->context == 0)
 		return error_set(error, GQE_ERROR_USAGE, "the config has no max_position_embeddings: give --context");
 	gqe_session_params params = {.size = sizeof(params), .max_tokens = inspection->context, .chunk = options->chunk};
-	gqe_status status = gqe_model_estimate(files, inspection->dtype, &params, &inspection->estimate, error);
-	if (status != GQE_OK)
-		return status;
-	status = find_limit(program, &inspection->limit, error);
+	gqe_status status = find_limit(program, &inspection->limit, error);
+	if (status == GQE_OK)
+		status = gqe_model_estimate(files, inspection->dtype, &params, inspection->limit, &inspection->estimate, error);
 	if (status != GQE_OK)
 		return status;
 	if (program->json)

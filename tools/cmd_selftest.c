@@ -147,7 +147,8 @@ gqe_status cmd_selftest(int argc, char **argv)
 				      .max_tokens = options.max_tokens,
 				      .kernel = options.kernel,
 				      .on_case = on_case,
-				      .user = &summary};
+				      .user = &summary,
+				      .path = (gqe_path)program.path};
 	if (device)
 		begin_report(&program, device);
 	status = gqe_selftest(context, &params, &error);

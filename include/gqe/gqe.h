@@ -63,10 +63,9 @@ typedef enum gqe_status {
 	GQE_ERROR_NO_DEVICE = 3, /* no Vulkan loader, no driver, or no device that fits */
 	GQE_ERROR_BAD_INPUT = 4, /* a file or a config is wrong; the message names the file, the tensor or key, and the remedy */
 	GQE_ERROR_OUT_OF_MEMORY = 5, /* host or device memory is exhausted, or the request is over the memory limit */
-	GQE_ERROR_DEVICE_LOST =
-		6, /* the context is unusable from now on; destroy it and what was made from it, then create another */
-	GQE_ERROR_VERIFICATION = 7, /* a self-test did not agree with the reference */
-	GQE_CANCELLED = 130         /* gqe_session_cancel, or a callback, asked to stop */
+	GQE_ERROR_DEVICE_LOST = 6,   /* the context is unusable; destroy it and what was made from it, then create another */
+	GQE_ERROR_VERIFICATION = 7,  /* a self-test did not agree with the reference */
+	GQE_CANCELLED = 130          /* gqe_session_cancel, or a callback, asked to stop */
 } gqe_status;
 
 /* "ok", "bad input", ... Never NULL, static. */
@@ -280,7 +279,11 @@ typedef struct gqe_layer_params {
 	 */
 	const gqe_tensor *tensors;
 	size_t tensor_count;
-	gqe_dtype dtype;     /* F32 (0: default), or F16: 16-bit weights and KV cache, f32 accumulation; the router stays f32 */
+	/*
+	 * F32 (0: default), or F16: 16-bit weights and KV cache, f32 accumulation; the router stays f32. The reference takes both
+	 * and rounds neither: it shows what F16 costs.
+	 */
+	gqe_dtype dtype;
 	uint32_t batch;      /* B, 0: 1 */
 	uint32_t max_tokens; /* capacity of the KV cache, in tokens a sequence; required */
 	uint32_t chunk;      /* most tokens a sequence in one gqe_layer_forward; sizes the scratch memory; 0: max_tokens */
@@ -294,8 +297,7 @@ typedef struct gqe_layer_io {
 	uint32_t tokens;  /* T: tokens appended to each of the B sequences, 1...chunk */
 	const float *x;   /* in  [B, T, d] */
 	float *y;         /* out [B, T, d]; NULL: only K and V are computed and cached, nothing attends */
-	int32_t *experts; /* out [B, T, G, k], the selected experts of each group (0...M-1) in slot order; NULL: not wanted; GQE
-			     only */
+	int32_t *experts; /* out [B, T, G, k], each group's selected experts (0...M-1) in slot order; NULL: not wanted; GQE only */
 	float *gate;      /* out [B, T, G, k], w of the paper's weighted sum (sums to 1 over G and k); NULL: not wanted; GQE only */
 } gqe_layer_io;
 
@@ -345,6 +347,7 @@ typedef struct gqe_memory_estimate {
 	uint64_t kv_cache; /* grows linearly with max_tokens */
 	uint64_t scratch;  /* grows linearly with chunk */
 	uint64_t total;
+	uint32_t chunk; /* the session's chunk, or what it would choose */
 } gqe_memory_estimate;
 
 typedef struct gqe_session_params {
@@ -354,14 +357,18 @@ typedef struct gqe_session_params {
 	bool keep_routing;   /* keep every token's experts for gqe_session_routing (4 bytes * layers * G * k a token on the host) */
 } gqe_session_params;
 
+/*
+ * What a model and one session take in a context of that memory_limit (0: no limit) that holds nothing else. `total` is over the
+ * limit when even the smallest chunk does not fit.
+ */
 GQE_API gqe_status gqe_model_estimate(const gqe_model_files *files, gqe_dtype dtype, const gqe_session_params *params,
-				      gqe_memory_estimate *estimate, gqe_error *error);
+				      uint64_t memory_limit, gqe_memory_estimate *estimate, gqe_error *error);
 
 typedef struct gqe_model gqe_model;
 
 typedef struct gqe_model_params {
 	size_t size;
-	gqe_dtype dtype;          /* F32 (0: default), or F16: 16-bit weights and KV cache, f32 accumulation */
+	gqe_dtype dtype;          /* as in gqe_layer_params */
 	gqe_progress_fn progress; /* NULL: none */
 	void *progress_user;
 } gqe_model_params;
@@ -451,6 +458,7 @@ typedef struct gqe_selftest_params {
 	const char *kernel;      /* only this one; NULL: all */
 	gqe_selftest_fn on_case; /* after every case; NULL: none */
 	void *user;
+	gqe_path path; /* only this one; 0: all that the device gets */
 } gqe_selftest_params;
 
 /*

@@ -76,7 +76,7 @@ gqe_status gqe_choose_chunk(const gqe_model_config *config, gqe_dtype dtype, con
 }
 
 gqe_status gqe_model_estimate(const gqe_model_files *files, gqe_dtype dtype, const gqe_session_params *caller_params,
-			      gqe_memory_estimate *estimate, gqe_error *error)
+			      uint64_t memory_limit, gqe_memory_estimate *estimate, gqe_error *error)
 {
 	if (files == NULL || caller_params == NULL || estimate == NULL)
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_model_estimate: files, params and estimate are required");
@@ -91,18 +91,21 @@ gqe_status gqe_model_estimate(const gqe_model_files *files, gqe_dtype dtype, con
 	const gqe_model_config *config = gqe_model_files_config(files);
 	struct gqe_device_model model = {0};
 	gqe_memory_estimate result = {0};
-	uint32_t chunk;
-	uint64_t session_bytes;
+	uint64_t session_bytes, available = UINT64_MAX;
 	gqe_status status = gqe_arena_create(NULL, GQE_MEMORY_DEVICE, &model.arena, error);
 	if (status == GQE_OK)
 		status = gqe_device_model_plan(&model, config, gqe_model_files_model(files), dtype, model.arena, error);
 	if (status == GQE_OK)
 		result.weights = gqe_arena_planned(model.arena);
+	if (memory_limit > 0) {
+		const uint64_t before_session = result.weights + gqe_staging_bytes();
+		available = memory_limit > before_session ? memory_limit - before_session : 0;
+	}
 	if (status == GQE_OK)
-		status = gqe_choose_chunk(config, dtype, &params, UINT64_MAX, &chunk, &session_bytes, error);
+		status = gqe_choose_chunk(config, dtype, &params, available, &result.chunk, &session_bytes, error);
 	if (status == GQE_OK)
-		status = gqe_device_session_estimate(config, dtype, params.max_tokens, chunk, params.keep_routing, &result.kv_cache,
-						     &result.scratch, error);
+		status = gqe_device_session_estimate(config, dtype, params.max_tokens, result.chunk, params.keep_routing,
+						     &result.kv_cache, &result.scratch, error);
 	gqe_device_model_destroy(&model);
 	if (status != GQE_OK)
 		return status;

@@ -80,6 +80,8 @@ static gqe_status run_cases(struct selftest *test, gqe_error *failure, gqe_error
 	const gqe_device_info *info = &test->vulkan->info;
 	static const gqe_dtype dtypes[] = {GQE_DTYPE_F32, GQE_DTYPE_F16};
 	for (uint32_t p = 0; p < info->path_count; p++) {
+		if (test->params.path != 0 && test->params.path != info->paths[p])
+			continue;
 		for (uint32_t d = 0; d < GQE_COUNT(dtypes); d++) {
 			if (dtypes[d] == GQE_DTYPE_F16 && !test->vulkan->capabilities.storage16)
 				continue;
