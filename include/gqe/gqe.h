@@ -280,8 +280,8 @@ typedef struct gqe_layer_params {
 	const gqe_tensor *tensors;
 	size_t tensor_count;
 	/*
-	 * F32 (0: default), or F16: 16-bit weights and KV cache, f32 accumulation; the router stays f32. The reference takes both
-	 * and rounds neither: it shows what F16 costs.
+	 * F32 (0: default), or F16: 16-bit weights and KV cache, f32 accumulation; the router stays f32. The reference takes
+	 * either and rounds nothing to 16 bits.
 	 */
 	gqe_dtype dtype;
 	uint32_t batch;      /* B, 0: 1 */

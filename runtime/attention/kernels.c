@@ -203,6 +203,7 @@ static uint32_t attention_keys_at_once(const struct gqe_recorder *recorder, cons
 	if (recorder->capabilities->max_loop_iterations != UINT32_MAX) {
 		uint32_t left = recorder->capabilities->max_loop_iterations - GQE_ATTENTION_LOOPS_AROUND;
 		uint32_t limit = left / attention_pass_iterations(prepared, head_dim);
+		assert(limit > 0);
 		passes = passes < limit ? passes : limit;
 	}
 	return gqe_min_u32(keys, (uint32_t)(passes * pass_keys));

@@ -63,8 +63,7 @@ struct search {
 	gqe_error *error;
 };
 
-/* The file to name in a message about `tensor`, or about a missing one (NULL): "the tensor list" when it did not come from a file.
- */
+/* The file to name in a message about `tensor`, or about a missing one (NULL); "the tensor list" when there is no file. */
 static const char *origin(const struct search *search, const gqe_tensor *tensor)
 {
 	if (!tensor && search->count > 0)

@@ -1,5 +1,4 @@
-/* A weight matrix on the device: rows padded to whole vec4s with zeros, in the dtype the kernels read. Biases are one-row matrices.
- */
+/* A weight matrix on the device: rows padded to whole vec4s with zeros, in the dtype the kernels read. A bias is one of one row. */
 #ifndef GQE_ATTENTION_MATRIX_H
 #define GQE_ATTENTION_MATRIX_H
 

@@ -102,7 +102,7 @@ uint32_t gqe_quirks(uint32_t vendor_id, VkDriverId driver_id, uint32_t driver_ve
 gqe_status gqe_vulkan_fail(const struct gqe_vulkan *vulkan, VkResult result, const char *call, gqe_error *error);
 
 /*
- * VK(vulkan, error, vkQueueWaitIdle(vulkan->queue)): calls through the function table; on failure records call and result in
+ * VK(vulkan, error, vkDeviceWaitIdle, vulkan->device): calls through the function table; on failure records call and result in
  * `error` and jumps to the label `fail`, with `status` (a local gqe_status) set.
  */
 #define VK(vulkan, error, name, ...)                                                    \

@@ -6,8 +6,7 @@
 #define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
 #define MAX_EXTENSIONS 4
 
-/* The version that gqe is written for: the highest one whose features are looked at. Devices of version 1.2 are used all the same.
- */
+/* The version that gqe is written for: the highest one whose features are looked at. Devices of version 1.2 will do. */
 #define WRITTEN_FOR VK_API_VERSION_1_3
 
 static VkBool32 VKAPI_PTR on_validation_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
