@@ -61,6 +61,9 @@ static gqe_status check_params(const gqe_context *context, gqe_layer_params *par
 {
 	if (context == NULL || params->config == NULL || (params->tensors == NULL && params->tensor_count > 0))
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_create: context, config and tensors are required");
+	for (size_t i = 0; i < params->tensor_count; i++)
+		if (params->tensors[i].name == NULL || params->tensors[i].data == NULL)
+			return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_create: tensor %zu has no name or no data", i);
 	if (params->max_tokens == 0)
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_create: max_tokens is required");
 	if (params->batch == 0)
