@@ -79,6 +79,7 @@ static void wrong_choices_are_clear_errors(void **state)
 	expect_failure(&(gqe_context_params){.size = sizeof(gqe_context_params), .device = "no such device"}, GQE_ERROR_NO_DEVICE);
 	expect_failure(&(gqe_context_params){.size = sizeof(gqe_context_params), .device = "9999"}, GQE_ERROR_NO_DEVICE);
 	expect_failure(&(gqe_context_params){.size = sizeof(gqe_context_params), .force_path = (gqe_path)99}, GQE_ERROR_USAGE);
+	expect_failure(&(gqe_context_params){.device = "reference"}, GQE_ERROR_USAGE); /* size forgotten */
 	assert_status(gqe_context_create(NULL, NULL, &error), GQE_ERROR_USAGE, &error);
 	gqe_context *context = NULL;
 	assert_int_equal(gqe_context_create(&(gqe_context_params){.size = sizeof(gqe_context_params), .device = "no such device"},

@@ -17,7 +17,7 @@
  *    pointer to NULL and accepts a pointer to NULL. Pointers passed in are read during the call only, unless said otherwise.
  *  - Order. A context outlives the models, layers and sessions made from it; a model outlives its sessions.
  *  - Params structs. The first field is `size` = sizeof of the struct; a field left zero means its default. A struct from an older
- *    header (a smaller `size`) is accepted.
+ *    header (a smaller `size`) is accepted, a `size` of 0 is GQE_ERROR_USAGE.
  *  - Threads. Different contexts are independent and may be used from different threads at once. Calls on one context, and on the
  *    models, layers and sessions made from it, must not run at the same time, except gqe_session_cancel. No global state.
  *  - Tensors are dense and row-major, the last index moves fastest; strides are never needed.

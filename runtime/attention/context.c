@@ -76,7 +76,9 @@ gqe_status gqe_context_create(const gqe_context_params *caller_params, gqe_conte
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_context_create: context is NULL");
 	*context = NULL;
 	gqe_context_params params;
-	gqe_copy_params(&params, sizeof(params), caller_params);
+	gqe_status status = gqe_copy_params(&params, sizeof(params), caller_params, error);
+	if (status != GQE_OK)
+		return status;
 	gqe_context *made = calloc(1, sizeof(*made));
 	if (made == NULL)
 		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no host memory for a context");
@@ -86,7 +88,6 @@ gqe_status gqe_context_create(const gqe_context_params *caller_params, gqe_conte
 		.level = params.log_level == 0 ? GQE_LOG_WARNING : params.log_level,
 	};
 	made->threads = params.threads == 0 ? gqe_processor_count() : params.threads;
-	gqe_status status = GQE_OK;
 	if (params.device != NULL && strcmp(params.device, "reference") == 0) {
 		if (params.force_path != 0)
 			status = gqe_fail(error, GQE_ERROR_USAGE, "the reference device has no kernel paths");

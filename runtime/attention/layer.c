@@ -86,9 +86,10 @@ gqe_status gqe_layer_create(gqe_context *context, const gqe_layer_params *caller
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_create: layer is NULL");
 	*layer = NULL;
 	gqe_layer_params params;
-	gqe_copy_params(&params, sizeof(params), caller_params);
 	struct gqe_layer_tensors tensors;
-	gqe_status status = check_params(context, &params, error);
+	gqe_status status = gqe_copy_params(&params, sizeof(params), caller_params, error);
+	if (status == GQE_OK)
+		status = check_params(context, &params, error);
 	if (status == GQE_OK)
 		status = gqe_layer_tensors_find(params.config, "", params.tensors, params.tensor_count, true, &tensors, error);
 	if (status != GQE_OK)
@@ -184,8 +185,9 @@ gqe_status gqe_layer_forward(gqe_layer *layer, const gqe_layer_io *caller_io, gq
 	if (layer == NULL || caller_io == NULL)
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_forward: layer and io are required");
 	gqe_layer_io io;
-	gqe_copy_params(&io, sizeof(io), caller_io);
-	gqe_status status = check_io(layer, &io, error);
+	gqe_status status = gqe_copy_params(&io, sizeof(io), caller_io, error);
+	if (status == GQE_OK)
+		status = check_io(layer, &io, error);
 	if (status != GQE_OK)
 		return status;
 	if (gqe_context_vulkan(layer->context) != NULL) {

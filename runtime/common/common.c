@@ -58,15 +58,20 @@ void gqe_log_write(const struct gqe_log *log, gqe_log_level level, const char *f
 	log->fn(log->user, level, message);
 }
 
-void gqe_copy_params(void *destination, size_t destination_size, const void *source)
+gqe_status gqe_copy_params(void *destination, size_t destination_size, const void *source, gqe_error *error)
 {
 	memset(destination, 0, destination_size);
 	if (!source) {
-		return;
+		return GQE_OK;
 	}
 	size_t source_size;
 	memcpy(&source_size, source, sizeof(source_size));
+	if (source_size < sizeof(source_size)) {
+		return gqe_fail(error, GQE_ERROR_USAGE,
+				"a params struct's first field, size, is %zu; set it to the sizeof of the struct", source_size);
+	}
 	memcpy(destination, source, source_size < destination_size ? source_size : destination_size);
+	return GQE_OK;
 }
 
 const char *gqe_status_name(gqe_status status)

@@ -26,9 +26,10 @@ void gqe_log_write(const struct gqe_log *log, gqe_log_level level, const char *f
 
 /*
  * Copies a caller's params struct of an older or newer header: `destination` (of `destination_size` bytes) gets the first
- * min(source's size field, destination_size) bytes, the rest zeros. `source` may be NULL (all zeros). The first field is the size.
+ * min(source's size field, destination_size) bytes, the rest zeros. `source` may be NULL (all zeros). The first field is the size;
+ * one that was forgotten is GQE_ERROR_USAGE, as everything else in the struct would be ignored.
  */
-void gqe_copy_params(void *destination, size_t destination_size, const void *source);
+gqe_status gqe_copy_params(void *destination, size_t destination_size, const void *source, gqe_error *error);
 
 static inline uint32_t gqe_min_u32(uint32_t a, uint32_t b)
 {

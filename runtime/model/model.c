@@ -11,8 +11,9 @@ gqe_status gqe_model_load(gqe_context *context, const gqe_model_files *files, co
 	if (context == NULL || files == NULL)
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_model_load: context and files are required");
 	gqe_model_params params;
-	gqe_copy_params(&params, sizeof(params), caller_params);
-	gqe_status status = gqe_context_check_dtype(context, &params.dtype, error);
+	gqe_status status = gqe_copy_params(&params, sizeof(params), caller_params, error);
+	if (status == GQE_OK)
+		status = gqe_context_check_dtype(context, &params.dtype, error);
 	if (status != GQE_OK)
 		return status;
 	gqe_model *made = calloc(1, sizeof(*made));
@@ -81,7 +82,9 @@ gqe_status gqe_model_estimate(const gqe_model_files *files, gqe_dtype dtype, con
 	if (files == NULL || caller_params == NULL || estimate == NULL)
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_model_estimate: files, params and estimate are required");
 	gqe_session_params params;
-	gqe_copy_params(&params, sizeof(params), caller_params);
+	gqe_status status = gqe_copy_params(&params, sizeof(params), caller_params, error);
+	if (status != GQE_OK)
+		return status;
 	if (params.max_tokens == 0)
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_model_estimate: max_tokens is required");
 	if (dtype == 0)
@@ -92,7 +95,7 @@ gqe_status gqe_model_estimate(const gqe_model_files *files, gqe_dtype dtype, con
 	struct gqe_device_model model = {0};
 	gqe_memory_estimate result = {0};
 	uint64_t session_bytes, available = UINT64_MAX;
-	gqe_status status = gqe_arena_create(NULL, GQE_MEMORY_DEVICE, &model.arena, error);
+	status = gqe_arena_create(NULL, GQE_MEMORY_DEVICE, &model.arena, error);
 	if (status == GQE_OK)
 		status = gqe_device_model_plan(&model, config, gqe_model_files_model(files), dtype, model.arena, error);
 	if (status == GQE_OK)

@@ -88,7 +88,9 @@ gqe_status gqe_session_create(gqe_model *model, const gqe_session_params *caller
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_session_create: session is NULL");
 	*session = NULL;
 	gqe_session_params params;
-	gqe_copy_params(&params, sizeof(params), caller_params);
+	gqe_status status = gqe_copy_params(&params, sizeof(params), caller_params, error);
+	if (status != GQE_OK)
+		return status;
 	if (model == NULL || params.max_tokens == 0)
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_session_create: model and params.max_tokens are required");
 	gqe_session *made = calloc(1, sizeof(*made));
@@ -97,7 +99,6 @@ gqe_status gqe_session_create(gqe_model *model, const gqe_session_params *caller
 	made->model = model;
 	made->max_tokens = params.max_tokens;
 	atomic_init(&made->cancelled, false);
-	gqe_status status;
 	if (gqe_context_vulkan(model->context) != NULL) {
 		status = create_on_device(made, &params, error);
 	} else {
@@ -214,8 +215,9 @@ gqe_status gqe_session_prefill(gqe_session *session, const gqe_prefill_params *c
 	if (session == NULL || caller_params == NULL)
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_session_prefill: session and params are required");
 	gqe_prefill_params params;
-	gqe_copy_params(&params, sizeof(params), caller_params);
-	gqe_status status = check_prefill(session, &params, error);
+	gqe_status status = gqe_copy_params(&params, sizeof(params), caller_params, error);
+	if (status == GQE_OK)
+		status = check_prefill(session, &params, error);
 	for (uint32_t first = 0; status == GQE_OK && first < params.count; first += session->chunk) {
 		if (is_cancelled(session)) {
 			status = gqe_fail(error, GQE_CANCELLED, "the prefill was cancelled after %u of %u tokens", first,

@@ -108,13 +108,15 @@ gqe_status gqe_selftest(gqe_context *context, const gqe_selftest_params *params,
 		return gqe_fail(error, GQE_ERROR_USAGE,
 				"the self-test needs a Vulkan device: the reference has nothing to compare with");
 	struct selftest test = {.context = context, .vulkan = gqe_context_vulkan(context)};
-	gqe_copy_params(&test.params, sizeof(test.params), params);
+	gqe_status status = gqe_copy_params(&test.params, sizeof(test.params), params, error);
+	if (status != GQE_OK)
+		return status;
 	test.params.seed = test.params.seed != 0 ? test.params.seed : DEFAULT_SEED;
 	test.params.cases = test.params.cases != 0 ? test.params.cases : DEFAULT_CASES;
 	test.params.max_tokens = test.params.max_tokens != 0 ? test.params.max_tokens : DEFAULT_MAX_TOKENS;
 
 	gqe_error failure = {0};
-	gqe_status status = gqe_steps_create(test.vulkan, &test.steps, error);
+	status = gqe_steps_create(test.vulkan, &test.steps, error);
 	if (status == GQE_OK)
 		status = run_cases(&test, &failure, error);
 	gqe_steps_destroy(&test.steps);
