@@ -1,12 +1,23 @@
-# Every SPIR-V module of the library: one row is (output name, source, defines). Makes GQE_SHADER_HEADERS and the target gqe_shaders;
-# each header holds `const uint32_t gqe_spirv_<name>[]`.
-find_program(GQE_GLSLANG glslangValidator REQUIRED)
-set(GQE_SHADER_DIR ${CMAKE_CURRENT_BINARY_DIR}/spirv)
-file(MAKE_DIRECTORY ${GQE_SHADER_DIR})
+# Every SPIR-V module of the library as a C header that holds `const uint32_t gqe_spirv_<name>[]`: compiled from shaders/ with glslang,
+# or, without a shader compiler, taken from shaders/prebuilt/. Sets GQE_SHADER_DIR and GQE_SHADER_HEADERS, makes the target
+# gqe_shaders.
+option(GQE_PREBUILT_SHADERS "take the SPIR-V in shaders/prebuilt instead of compiling it (needs no glslang)" OFF)
+
 set(GQE_SHADER_HEADERS "")
+if(GQE_PREBUILT_SHADERS)
+  set(GQE_SHADER_DIR ${CMAKE_CURRENT_SOURCE_DIR}/shaders/prebuilt)
+else()
+  find_program(GQE_GLSLANG glslangValidator REQUIRED)
+  set(GQE_SHADER_DIR ${CMAKE_CURRENT_BINARY_DIR}/spirv)
+  file(MAKE_DIRECTORY ${GQE_SHADER_DIR})
+endif()
 
 function(gqe_shader name source)
   set(output ${GQE_SHADER_DIR}/${name}.h)
+  set(GQE_SHADER_HEADERS ${GQE_SHADER_HEADERS} ${output} PARENT_SCOPE)
+  if(GQE_PREBUILT_SHADERS)
+    return()
+  endif()
   list(TRANSFORM ARGN PREPEND -D)
   add_custom_command(
     OUTPUT ${output}
@@ -16,7 +27,6 @@ function(gqe_shader name source)
     DEPFILE ${output}.d
     COMMENT "SPIR-V ${name}"
     VERBATIM)
-  set(GQE_SHADER_HEADERS ${GQE_SHADER_HEADERS} ${output} PARENT_SCOPE)
 endfunction()
 
 include(${CMAKE_CURRENT_SOURCE_DIR}/shaders/modules.cmake)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds with gcc and clang, and passes the whole suite: formatting, every test on lavapipe and SwiftShader
-# under the validation layer, the host's parts under AddressSanitizer and UndefinedBehaviorSanitizer, and the fuzzers for a fixed
-# number of inputs. Stops at the first step that fails and shows what it said.
+# under the validation layer, the goldens with the prebuilt SPIR-V, the host's parts under AddressSanitizer and
+# UndefinedBehaviorSanitizer, and the fuzzers for a fixed number of inputs. Stops at the first step that fails and shows what it said.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
@@ -24,7 +24,7 @@ step() {
 }
 
 check_format() {
-    find include runtime shaders tools tests bench examples \( -name '*.c' -o -name '*.h' \) -print0 |
+    find include runtime shaders tools tests bench examples -path shaders/prebuilt -prune -o \( -name '*.c' -o -name '*.h' \) -print0 |
         xargs -0 clang-format --dry-run --Werror
 }
 
@@ -40,6 +40,8 @@ step "format: clang-format" check_format
 step "build: gcc" build build gcc
 step "build: clang, with the fuzzers" build build-clang clang -DGQE_BUILD_FUZZERS=ON
 step "build: gcc, AddressSanitizer, UndefinedBehaviorSanitizer" build build-sanitize gcc -DGQE_SANITIZE=ON
+step "build: prebuilt SPIR-V, no shader compiler" build build-prebuilt gcc -DGQE_PREBUILT_SHADERS=ON -DGQE_GLSLANG=/nonexistent
+step "tests: goldens with the prebuilt SPIR-V" ctest --test-dir build-prebuilt -R '^goldens:' --output-on-failure
 step "tests: the host's parts, sanitized" ctest --test-dir build-sanitize -j "$jobs" -L 'host|reference' --output-on-failure
 step "fuzzers: a fixed number of inputs" ctest --test-dir build-clang -j "$jobs" -R '^fuzz_' --output-on-failure
 echo "tests: everything, on every driver"
