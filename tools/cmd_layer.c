@@ -5,6 +5,7 @@
 #include "tensor_values.h"
 #include "terminal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,22 @@ static gqe_status forward(gqe_layer *layer, struct layer_tensors *tensors, struc
 	return status;
 }
 
+/* f16 holds nothing beyond 65,504, and what a file holds may be anything: the result is still written, but not without a word. */
+static void warn_of_non_finite(const struct program *program, const struct layer_options *options,
+			       const struct layer_tensors *tensors)
+{
+	uint64_t count = (uint64_t)tensors->batch * tensors->tokens * tensors->hidden;
+	for (uint64_t i = 0; i < count; i++)
+		if (!isfinite(tensors->y[i])) {
+			program_warn(program, "y has values that are not finite, the first at element %llu: %s",
+				     (unsigned long long)i,
+				     options->dtype == GQE_DTYPE_F16
+					     ? "a weight, K or V is beyond the range of f16 or not finite; try --dtype f32"
+					     : "the input or a weight is too large or not finite");
+			return;
+		}
+}
+
 static gqe_status write_output(const char *path, const gqe_layer_config *config, const gqe_tensor *x,
 			       const struct layer_tensors *tensors, gqe_error *error)
 {
@@ -209,6 +226,8 @@ static gqe_status compute(const struct program *program, const struct layer_opti
 	double seconds = now_seconds() - began;
 	if (status == GQE_OK)
 		status = program_check_validation(program, context, error);
+	if (status == GQE_OK)
+		warn_of_non_finite(program, options, tensors);
 	if (status == GQE_OK)
 		status = write_output(options->output, &config, x, tensors, error);
 	if (status == GQE_OK)
