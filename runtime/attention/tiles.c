@@ -25,6 +25,7 @@ static const struct tile_row {
 	uint32_t registers;
 	const char *tuned_on;
 } tile_rows[] = {
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, CPU_DRIVER, 64, 0, 4, 4, 192, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 8, 4, 192, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 4, 1, 56, "no spill on Intel skl, tgl, dg2, mtl"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, LANES_16, 0, 0, 4, 2, 39, "no spill on Intel lnl, bmg"},
