@@ -39,13 +39,12 @@ static void every_kernel_passes_with_every_seed(void **state)
 	close_context(&context);
 }
 
-/* Attention at this length is compared as part of a layer, in test_layer.c: alone on the scalar path it takes minutes here. */
-static void linear_kernels_pass_up_to_4099_tokens(void **state)
+static void every_kernel_passes_up_to_4099_tokens(void **state)
 {
 	(void)state;
-	static const char *const kernels[] = {"embed",        "norm",           "gemm",    "gemm_gathered", "route",
-					      "expert_count", "expert_scan",    "balance", "rope_query",    "kv_store",
-					      "combine",      "expert_scatter", "nll",     "activation"};
+	static const char *const kernels[] = {"embed",          "norm",        "gemm",    "gemm_gathered", "route",
+					      "expert_count",   "expert_scan", "balance", "rope_query",    "kv_store",
+					      "expert_scatter", "attention",   "combine", "activation",    "nll"};
 	if (small_scale()) {
 		print_message("not at this scale\n");
 		skip();
@@ -56,14 +55,14 @@ static void linear_kernels_pass_up_to_4099_tokens(void **state)
 		gqe_error error = {0};
 		gqe_selftest_params params = {.size = sizeof(params),
 					      .seed = 4099 + i,
-					      .cases = 3,
+					      .cases = 5, /* 1 token; 4099; an edge of a tile; anything between */
 					      .max_tokens = 4099,
 					      .kernel = kernels[i],
 					      .on_case = on_case,
 					      .user = &tally};
 		assert_ok(gqe_selftest(context, &params, &error), &error);
 		assert_int_equal(tally.failed, 0);
-		assert_true(tally.cases >= 3);
+		assert_true(tally.cases >= 5);
 	}
 	close_context(&context);
 }
@@ -96,7 +95,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kernel_passes_with_every_seed),
-		cmocka_unit_test(linear_kernels_pass_up_to_4099_tokens),
+		cmocka_unit_test(every_kernel_passes_up_to_4099_tokens),
 		cmocka_unit_test(one_kernel_can_be_chosen),
 		cmocka_unit_test(the_reference_is_refused),
 	};

@@ -74,6 +74,8 @@ uint32_t gqe_check_tokens(struct gqe_check *check)
 {
 	if (check->number == 0)
 		return 1;
+	if (check->number == 2)
+		return check->max_tokens;
 	uint32_t tokens = gqe_check_between(check, 1, check->max_tokens);
 	if (check->number % 2 == 1) {
 		uint32_t edge = 1u << gqe_check_between(check, 1, 8);

@@ -88,7 +88,7 @@ float *gqe_check_normal_weights(struct gqe_check *check, uint64_t count);
 void *gqe_check_untouched(struct gqe_check *check, uint64_t count);
 /* Uniform in low...high. */
 uint32_t gqe_check_between(struct gqe_check *check, uint32_t low, uint32_t high);
-/* A number of tokens: 1, next to a tile edge, or anything up to max_tokens. */
+/* A number of tokens: 1, max_tokens, next to a tile edge, or anything up to max_tokens. */
 uint32_t gqe_check_tokens(struct gqe_check *check);
 /* A head size: a multiple of 16 up to 256; now and then another even number. */
 uint32_t gqe_check_head_dim(struct gqe_check *check);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "attention/rope_table.h"
+#include "common/threads.h"
 #include "reference/reference.h"
 
 /* Tables and positions for RoPE: in a tenth of the cases far out, where an angle in f32 would be wrong. */
@@ -149,6 +150,9 @@ struct attention_case {
 /* Which KV head the shared slot attends to. */
 enum { SHARED_NONE, SHARED_GROUP, SHARED_OWN, SHARED_VARIANTS };
 
+/* From so many tokens on a case has few and small heads: the work grows with the square of the tokens. */
+#define LONG_TOKENS 600
+
 static bool is_split_case(const struct gqe_check *check)
 {
 	return check->number % 4 == 2;
@@ -156,19 +160,26 @@ static bool is_split_case(const struct gqe_check *check)
 
 static struct attention_case draw_attention(struct gqe_check *check)
 {
-	uint32_t groups = gqe_check_between(check, 1, 3), slots = gqe_check_between(check, 1, 4);
 	uint32_t shared = check->number % SHARED_VARIANTS, position = 0;
-	uint32_t tokens = gqe_check_tokens(check), routed = groups * slots;
+	uint32_t tokens = gqe_check_tokens(check), batch = check->number % 3 == 2 ? gqe_check_between(check, 2, 3) : 1;
+	uint32_t groups = gqe_check_between(check, 1, 3), slots = gqe_check_between(check, 1, 4);
+	uint32_t head_dim = gqe_check_head_dim(check);
+	if (tokens >= LONG_TOKENS) {
+		batch = groups = 1;
+		slots = gqe_min_u32(slots, 2);
+		head_dim = gqe_min_u32(head_dim, 32);
+	}
+	uint32_t routed = groups * slots;
 	bool has_weighted_slot = gqe_check_between(check, 0, 1);
 	if (gqe_check_between(check, 0, 1))
 		position = gqe_check_between(check, 1, 200);
 	if (is_split_case(check))
 		position = gqe_check_between(check, 300, 600);
 	struct attention_case problem = {
-		.head_dim = gqe_check_head_dim(check),
+		.head_dim = head_dim,
 		.push =
 			{
-				.batch = check->number % 3 == 2 ? gqe_check_between(check, 2, 3) : 1,
+				.batch = batch,
 				.tokens = tokens,
 				.position = position,
 				.capacity = position + tokens + gqe_check_between(check, 0, 9),
@@ -207,18 +218,28 @@ static float *draw_cache(struct gqe_check *check, const struct attention_case *p
 	return cache;
 }
 
-static void expect_attention(const struct attention_case *problem, const float *q, const float *k, const float *v, float *o)
+/* What attention is to leave, and what it is computed from. */
+struct expected_attention {
+	const struct attention_case *problem;
+	const float *q, *k, *v;
+	float *o;
+};
+
+static void expect_rows(void *user, uint64_t first, uint64_t last)
 {
-	const struct gqe_push_attention *push = &problem->push;
-	const uint32_t head_dim = problem->head_dim;
-	for (uint64_t row = 0; row < (uint64_t)push->batch * push->tokens; row++) {
+	const struct expected_attention *expected = user;
+	const struct gqe_push_attention *push = &expected->problem->push;
+	const uint32_t head_dim = expected->problem->head_dim;
+	for (uint64_t row = first; row < last; row++) {
 		uint32_t keys = push->position + (uint32_t)(row % push->tokens) + 1;
 		for (uint32_t slot = 0; slot < push->q_slots; slot++) {
 			bool is_shared = slot == push->q_shared;
 			uint32_t head = is_shared ? push->shared_head : slot / push->slots_per_group;
 			uint64_t cache = (row / push->tokens * push->kv_heads + head) * push->capacity * head_dim;
-			gqe_reference_attend(head_dim, keys, q + (row * push->q_slots + slot) * head_dim, k + cache, v + cache,
-					     o + (row * push->o_slots + (is_shared ? push->o_shared : slot)) * head_dim);
+			uint32_t o_slot = is_shared ? push->o_shared : slot;
+			gqe_reference_attend(head_dim, keys, expected->q + (row * push->q_slots + slot) * head_dim,
+					     expected->k + cache, expected->v + cache,
+					     expected->o + (row * push->o_slots + o_slot) * head_dim);
 		}
 	}
 }
@@ -232,6 +253,8 @@ void gqe_check_attention(struct gqe_check *check)
 	bool is_split = is_split_case(check);
 	if (is_split) {
 		uint32_t few = check->recorder.path == GQE_PATH_SUBGROUP ? 80 : 500; /* one pass at the largest head size */
+		if (push->tokens >= LONG_TOKENS)
+			few *= 32; /* every range is a dispatch over all tiles */
 		limited.max_loop_iterations = GQE_ATTENTION_LOOPS_AROUND + gqe_check_between(check, few, few + few / 4);
 		check->recorder.capabilities = &limited;
 	}
@@ -265,7 +288,8 @@ void gqe_check_attention(struct gqe_check *check)
 	push->state = state->buffer.address;
 	while (gqe_check_pass(check))
 		gqe_record_attention(&check->recorder, check->dtype, problem.head_dim, push);
-	expect_attention(&problem, q_base_e, k, v, expected);
+	struct expected_attention reference = {&problem, q_base_e, k, v, expected};
+	gqe_parallel_for(check->threads, (uint64_t)push->batch * push->tokens, 0, expect_rows, &reference);
 	gqe_check_compare(check, out, expected, GQE_CHECK_TOLERANCE_ATTENTION(spread));
 }
 
