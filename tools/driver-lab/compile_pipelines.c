@@ -18,7 +18,8 @@
 #include "disassembly.h"
 #include "vulkan/pipeline.h"
 
-static const uint32_t head_dims[] = {64, 80, 128, 256};
+/* What models have, and the smallest and largest that there are. */
+static const uint32_t head_dims[] = {16, 32, 64, 80, 96, 128, 192, 256};
 
 struct compilation {
 	struct gqe_vulkan *vulkan;
