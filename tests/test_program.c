@@ -384,6 +384,9 @@ static void layer_writes_what_it_computed(void **state)
 	assert_ok(gqe_tensor_file_write(in_folder("z"), &x, 1, &error), &error);
 	expect(RUN("layer", "--config", config, "--weights", weights, "--input", in_folder("z"), "--output", in_folder("y")), 4,
 	       "hidden_size");
+	expect(RUN("layer", "--config", config, "--weights", weights, "--input", in_folder("z"), "--output",
+		   in_folder("no-such-folder/y")),
+	       2, "no-such-folder");
 	gqe_tensor_file_destroy(&input);
 	gqe_tensor_file_destroy(&expected);
 }

@@ -1,6 +1,7 @@
 /* gqe_selftest: every kernel of every path that the device gets, case by case. */
 #include "selftest/checks.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +103,16 @@ static gqe_status run_cases(struct selftest *test, gqe_error *failure, gqe_error
 	return GQE_OK;
 }
 
+static gqe_status fail_unknown_kernel(const char *name, gqe_error *error)
+{
+	char names[512] = "";
+	for (enum gqe_kernel kernel = 0; kernel < GQE_KERNEL_COUNT; kernel++) {
+		size_t length = strlen(names);
+		snprintf(names + length, sizeof(names) - length, "%s%s", kernel == 0 ? "" : ", ", gqe_kernel_name(kernel));
+	}
+	return gqe_fail(error, GQE_ERROR_USAGE, "no kernel is called '%s'; there are %s", name, names);
+}
+
 gqe_status gqe_selftest(gqe_context *context, const gqe_selftest_params *params, gqe_error *error)
 {
 	if (context == NULL || gqe_context_vulkan(context) == NULL)
@@ -120,8 +131,11 @@ gqe_status gqe_selftest(gqe_context *context, const gqe_selftest_params *params,
 	if (status == GQE_OK)
 		status = run_cases(&test, &failure, error);
 	gqe_steps_destroy(&test.steps);
+	if (status == GQE_OK && test.run == 0 && test.params.kernel == NULL)
+		status = gqe_fail(error, GQE_ERROR_USAGE, "the device '%s' does not have the kernel path '%s'",
+				  test.vulkan->info.name, gqe_path_name(test.params.path));
 	if (status == GQE_OK && test.run == 0)
-		status = gqe_fail(error, GQE_ERROR_USAGE, "no kernel is called '%s'", test.params.kernel);
+		status = fail_unknown_kernel(test.params.kernel, error);
 	if (status == GQE_OK && test.failed > 0)
 		status = gqe_fail(error, GQE_ERROR_VERIFICATION, "%llu of %llu cases of the self-test failed; the first: %s",
 				  (unsigned long long)test.failed, (unsigned long long)test.run, failure.message);
