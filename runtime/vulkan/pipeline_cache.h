@@ -2,12 +2,11 @@
 #ifndef GQE_VULKAN_PIPELINE_CACHE_H
 #define GQE_VULKAN_PIPELINE_CACHE_H
 
-#include "vulkan/device.h"
+#include "vulkan/cache_file.h"
 
 struct gqe_pipeline_cache {
 	VkPipelineCache handle; /* VK_NULL_HANDLE: pipelines are made without a cache */
-	char *path;             /* of the file; NULL: no file */
-	uint64_t loaded_hash;   /* of the content of the file when it was read; 0: nothing was read */
+	struct gqe_cache_file file;
 };
 
 /* `cache_dir` as gqe_context_params.cache_dir. Never fails: without memory, folder or driver support there is no cache. */

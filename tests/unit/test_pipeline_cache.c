@@ -1,4 +1,4 @@
-/* The pipeline cache's file, with a made-up driver: what is written comes back, and anything else is a miss. */
+/* The pipeline cache and files like it, with a made-up driver: what is written comes back, and anything else is a miss. */
 #include "vulkan/pipeline_cache.h"
 
 #include <setjmp.h>
@@ -82,8 +82,8 @@ static bool live(struct gqe_vulkan *vulkan)
 	gqe_pipeline_cache_open(vulkan, cache_dir, &cache);
 	bool hit = given_bytes == sizeof(content) && memcmp(given, content, sizeof(content)) == 0;
 	assert_true(hit || given_bytes == 0);
-	if (cache.path) {
-		snprintf(path, sizeof(path), "%s", cache.path);
+	if (cache.file.path) {
+		snprintf(path, sizeof(path), "%s", cache.file.path);
 	}
 	gqe_pipeline_cache_close(vulkan, &cache);
 	return hit;
@@ -115,7 +115,7 @@ static void test_a_damaged_file_is_a_miss_and_is_replaced(void **state)
 {
 	(void)state;
 	struct gqe_vulkan vulkan = made_up_device();
-	static const long offsets[] = {0, 8, 12, 30, 50, 56, 64, 500, -1};
+	static const long offsets[] = {0, 8, 24, 28, 40, 60, 72, 80, 88, 500, -1};
 	for (size_t i = 0; i < GQE_COUNT(offsets); i++) {
 		change_file(offsets[i], 0xee);
 		assert_false(live(&vulkan));
@@ -127,7 +127,7 @@ static void test_a_truncated_or_longer_file_is_a_miss(void **state)
 {
 	(void)state;
 	struct gqe_vulkan vulkan = made_up_device();
-	static const long lengths[] = {0, 1, 71, 72, 73, 1071, 1073};
+	static const long lengths[] = {0, 1, 95, 96, 97, 1095, 1097};
 	for (size_t i = 0; i < GQE_COUNT(lengths); i++) {
 		assert_int_equal(truncate(path, lengths[i]), 0);
 		assert_false(live(&vulkan));
@@ -154,6 +154,26 @@ static void test_another_driver_or_device_is_a_miss(void **state)
 	remove(path);
 }
 
+static void test_another_kind_or_key_is_a_miss(void **state)
+{
+	(void)state;
+	struct gqe_vulkan vulkan = made_up_device();
+	struct gqe_cache_file written, other;
+	size_t bytes = 0;
+	gqe_cache_file_init(&written, &vulkan, cache_dir, "tiles", 42);
+	assert_true(gqe_cache_file_write(&written, &vulkan, content, 10));
+	gqe_cache_file_init(&other, &vulkan, cache_dir, "tiles", 43);
+	assert_null(gqe_cache_file_read(&other, &vulkan, &bytes));
+	gqe_cache_file_release(&other);
+	gqe_cache_file_init(&other, &vulkan, cache_dir, "paths", 42);
+	assert_string_not_equal(other.path, written.path);
+	assert_int_equal(rename(written.path, other.path), 0);
+	assert_null(gqe_cache_file_read(&other, &vulkan, &bytes));
+	assert_int_equal(remove(other.path), 0);
+	gqe_cache_file_release(&other);
+	gqe_cache_file_release(&written);
+}
+
 static void test_an_unchanged_cache_is_not_written(void **state)
 {
 	(void)state;
@@ -171,7 +191,7 @@ static void test_nothing_on_disk_when_not_wanted_or_not_possible(void **state)
 	struct gqe_vulkan vulkan = made_up_device();
 	struct gqe_pipeline_cache cache;
 	gqe_pipeline_cache_open(&vulkan, "", &cache);
-	assert_null(cache.path);
+	assert_null(cache.file.path);
 	assert_true(cache.handle != VK_NULL_HANDLE);
 	gqe_pipeline_cache_close(&vulkan, &cache);
 
@@ -217,6 +237,7 @@ int main(void)
 		cmocka_unit_test_setup(test_a_damaged_file_is_a_miss_and_is_replaced, set_up),
 		cmocka_unit_test_setup(test_a_truncated_or_longer_file_is_a_miss, set_up),
 		cmocka_unit_test_setup(test_another_driver_or_device_is_a_miss, set_up),
+		cmocka_unit_test_setup(test_another_kind_or_key_is_a_miss, set_up),
 		cmocka_unit_test_setup(test_an_unchanged_cache_is_not_written, set_up),
 		cmocka_unit_test_setup(test_nothing_on_disk_when_not_wanted_or_not_possible, set_up),
 	};

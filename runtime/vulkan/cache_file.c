@@ -1,0 +1,210 @@
+#include "vulkan/cache_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef _WIN32
+#define WIN32_LEAN_AND_MEAN
+#include <direct.h>
+#include <process.h>
+#include <windows.h>
+#define make_folder(path) _mkdir(path)
+#define process_id() ((unsigned)_getpid())
+#define IS_SEPARATOR(c) ((c) == '/' || (c) == '\\')
+#else
+#include <sys/stat.h>
+#include <unistd.h>
+#define make_folder(path) mkdir(path, 0700)
+#define process_id() ((unsigned)getpid())
+#define IS_SEPARATOR(c) ((c) == '/')
+#endif
+
+/* A file beyond this is not worth reading: it has collected pipelines of many versions, and starts anew. */
+#define MAX_FILE_BYTES ((size_t)64 << 20)
+
+/*
+ * What a file begins with. All of it but the last two fields must be as expected for the content to be used: not every driver
+ * checks what it is given. Read and written by the same machine, so in its byte order.
+ */
+struct file_header {
+	char magic[8];
+	char kind[16];
+	uint32_t library_version;
+	uint32_t vendor_id, device_id, driver_version;
+	uint8_t device_uuid[16];
+	uint8_t pipeline_cache_uuid[VK_UUID_SIZE];
+	uint64_t key;
+	uint64_t content_bytes;
+	uint64_t content_hash;
+};
+
+static struct file_header expected_header(const struct gqe_vulkan *vulkan, const struct gqe_cache_file *cache)
+{
+	struct file_header header;
+	memset(&header, 0, sizeof(header)); /* padding too: headers are compared as bytes */
+	memcpy(header.magic, "gqecach2", sizeof(header.magic));
+	snprintf(header.kind, sizeof(header.kind), "%s", cache->kind);
+	header.library_version = GQE_VERSION;
+	header.vendor_id = vulkan->info.vendor_id;
+	header.device_id = vulkan->info.device_id;
+	header.driver_version = vulkan->info.driver_version;
+	memcpy(header.device_uuid, vulkan->info.uuid, sizeof(header.device_uuid));
+	memcpy(header.pipeline_cache_uuid, vulkan->pipeline_cache_uuid, sizeof(header.pipeline_cache_uuid));
+	header.key = cache->key;
+	return header;
+}
+
+uint64_t gqe_cache_hash(const uint8_t *bytes, size_t count)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+	for (size_t i = 0; i < count; i++) {
+		hash = (hash ^ bytes[i]) * 0x100000001b3u;
+	}
+	return hash;
+}
+
+/* malloc'ed "<folder><middle><name>"; NULL when a part is missing or there is no memory. */
+static char *join(const char *folder, const char *middle, const char *name)
+{
+	if (!folder || !folder[0]) {
+		return NULL;
+	}
+	size_t size = strlen(folder) + strlen(middle) + strlen(name) + 1;
+	char *path = malloc(size);
+	if (path) {
+		snprintf(path, size, "%s%s%s", folder, middle, name);
+	}
+	return path;
+}
+
+/* The user's folder for such files, malloc'ed; NULL: none is known. */
+static char *default_folder(void)
+{
+#ifdef _WIN32
+	return join(getenv("LOCALAPPDATA"), "\\", "gqe");
+#else
+	const char *cache = getenv("XDG_CACHE_HOME");
+	if (cache && cache[0] == '/') { /* the XDG specification ignores relative ones */
+		return join(cache, "/", "gqe");
+	}
+	return join(getenv("HOME"), "/", ".cache/gqe");
+#endif
+}
+
+void gqe_cache_file_init(struct gqe_cache_file *cache, const struct gqe_vulkan *vulkan, const char *cache_dir, const char *kind,
+			 uint64_t key)
+{
+	*cache = (struct gqe_cache_file){.kind = kind, .key = key};
+	if (cache_dir && !cache_dir[0]) {
+		return;
+	}
+	/* Named by device, so that several devices of a machine do not overwrite each other's. */
+	char name[128];
+	int length = snprintf(name, sizeof(name), "%.15s-%04x-%04x-", kind, vulkan->info.vendor_id, vulkan->info.device_id);
+	for (size_t i = 0; i < sizeof(vulkan->info.uuid); i++) {
+		length += snprintf(name + length, sizeof(name) - (size_t)length, "%02x", vulkan->info.uuid[i]);
+	}
+	snprintf(name + length, sizeof(name) - (size_t)length, ".bin");
+
+	char *folder = cache_dir ? join(cache_dir, "", "") : default_folder();
+	cache->path = join(folder, "/", name);
+	free(folder);
+}
+
+void gqe_cache_file_release(struct gqe_cache_file *cache)
+{
+	free(cache->path);
+	cache->path = NULL;
+}
+
+uint8_t *gqe_cache_file_read(struct gqe_cache_file *cache, const struct gqe_vulkan *vulkan, size_t *bytes)
+{
+	FILE *file = cache->path ? fopen(cache->path, "rb") : NULL;
+	if (!file) {
+		return NULL;
+	}
+	struct file_header header, expected = expected_header(vulkan, cache);
+	uint8_t *content = NULL;
+	bool good = fread(&header, sizeof(header), 1, file) == 1;
+	if (good) {
+		expected.content_bytes = header.content_bytes;
+		expected.content_hash = header.content_hash;
+		good = memcmp(&header, &expected, sizeof(header)) == 0 && header.content_bytes > 0 &&
+		       header.content_bytes <= MAX_FILE_BYTES;
+	}
+	if (good) {
+		content = malloc((size_t)header.content_bytes);
+		good = content && fread(content, 1, (size_t)header.content_bytes, file) == header.content_bytes &&
+		       fgetc(file) == EOF && gqe_cache_hash(content, (size_t)header.content_bytes) == header.content_hash;
+	}
+	fclose(file);
+	if (!good) {
+		free(content);
+		gqe_log_write(&vulkan->log, GQE_LOG_DEBUG, "cache of %s: %s is stale or damaged and is not used", cache->kind,
+			      cache->path);
+		return NULL;
+	}
+	*bytes = (size_t)header.content_bytes;
+	cache->loaded_hash = header.content_hash;
+	return content;
+}
+
+/* Creates every missing folder above the file. What cannot be created shows when the file is opened. */
+static void make_folders_above(char *path)
+{
+	for (char *c = path + 1; *c; c++) {
+		if (IS_SEPARATOR(*c)) {
+			char separator = *c;
+			*c = 0;
+			make_folder(path);
+			*c = separator;
+		}
+	}
+}
+
+static bool replace_file(const char *from, const char *to)
+{
+#ifdef _WIN32
+	return MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING) != 0;
+#else
+	return rename(from, to) == 0;
+#endif
+}
+
+bool gqe_cache_file_write(struct gqe_cache_file *cache, const struct gqe_vulkan *vulkan, const uint8_t *content, size_t bytes)
+{
+	if (!cache->path || bytes == 0 || bytes > MAX_FILE_BYTES) {
+		return false;
+	}
+	struct file_header header = expected_header(vulkan, cache);
+	header.content_bytes = bytes;
+	header.content_hash = gqe_cache_hash(content, bytes);
+	if (header.content_hash == cache->loaded_hash) {
+		return true;
+	}
+	/* Contexts of this process and of others may do the same at the same time: each has a file of its own. */
+	char suffix[64];
+	snprintf(suffix, sizeof(suffix), ".%u-%p.tmp", process_id(), (const void *)vulkan);
+	char *temporary = join(cache->path, suffix, "");
+	if (!temporary) {
+		return false;
+	}
+	make_folders_above(cache->path);
+	FILE *file = fopen(temporary, "wb");
+	bool good = file && fwrite(&header, sizeof(header), 1, file) == 1 && fwrite(content, 1, bytes, file) == bytes;
+	if (file && fclose(file) != 0) {
+		good = false;
+	}
+	good = good && replace_file(temporary, cache->path);
+	if (!good) {
+		gqe_log_write(&vulkan->log, GQE_LOG_WARNING, "cache of %s: cannot write %s: %s", cache->kind, cache->path,
+			      strerror(errno));
+		if (file) {
+			remove(temporary);
+		}
+	}
+	free(temporary);
+	return good;
+}
