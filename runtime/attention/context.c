@@ -9,6 +9,8 @@ struct gqe_context {
 	struct gqe_vulkan *vulkan; /* NULL: the reference */
 	gqe_path path;
 	uint32_t threads;
+	char *cache_dir; /* NULL: the user's */
+	struct gqe_tuning *tuning;
 	struct gqe_log log;
 };
 
@@ -50,6 +52,22 @@ static gqe_status choose_path(const gqe_device_info *info, gqe_path wanted, gqe_
 			gqe_path_name(wanted));
 }
 
+static gqe_status load_tuning(gqe_context *context, const char *cache_dir, gqe_error *error)
+{
+	context->tuning = calloc(1, sizeof(*context->tuning));
+	size_t bytes = cache_dir != NULL ? strlen(cache_dir) + 1 : 0;
+	if (cache_dir != NULL)
+		context->cache_dir = malloc(bytes);
+	if (context->tuning == NULL || (cache_dir != NULL && context->cache_dir == NULL))
+		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no host memory for a context");
+	if (cache_dir != NULL)
+		memcpy(context->cache_dir, cache_dir, bytes);
+	gqe_tuning_load(context->tuning, context->vulkan, cache_dir);
+	if (context->tuning->count > 0)
+		gqe_log_write(&context->log, GQE_LOG_INFO, "%u tiles measured on this device by gqe tune", context->tuning->count);
+	return GQE_OK;
+}
+
 static gqe_status open_device(gqe_context *context, const gqe_context_params *params, gqe_error *error)
 {
 	const struct gqe_vulkan_params vulkan_params = {
@@ -65,6 +83,8 @@ static gqe_status open_device(gqe_context *context, const gqe_context_params *pa
 	gqe_device_info *info = &context->vulkan->info;
 	gqe_device_info_paths(info, &context->vulkan->capabilities);
 	status = choose_path(info, params->force_path, &context->path, error);
+	if (status == GQE_OK)
+		status = load_tuning(context, params->cache_dir, error);
 	if (status == GQE_OK)
 		gqe_log_write(&context->log, GQE_LOG_INFO, "kernel path %s", gqe_path_name(context->path));
 	return status;
@@ -109,6 +129,8 @@ void gqe_context_destroy(gqe_context **context)
 	if (context == NULL || *context == NULL)
 		return;
 	gqe_vulkan_destroy(&(*context)->vulkan);
+	free((*context)->tuning);
+	free((*context)->cache_dir);
 	free(*context);
 	*context = NULL;
 }
@@ -142,6 +164,16 @@ struct gqe_vulkan *gqe_context_vulkan(const gqe_context *context)
 gqe_path gqe_context_path(const gqe_context *context)
 {
 	return context->path;
+}
+
+struct gqe_tuning *gqe_context_tuning(const gqe_context *context)
+{
+	return context->tuning;
+}
+
+const char *gqe_context_cache_dir(const gqe_context *context)
+{
+	return context->cache_dir;
 }
 
 uint32_t gqe_context_threads(const gqe_context *context)

@@ -3,11 +3,16 @@
 #define GQE_ATTENTION_CONTEXT_H
 
 #include "attention/kernels.h"
+#include "attention/tuning.h"
 
 /* NULL for the reference device. */
 struct gqe_vulkan *gqe_context_vulkan(const gqe_context *context);
 /* The path that kernels are recorded with. */
 gqe_path gqe_context_path(const gqe_context *context);
+/* What gqe_tune has measured on this device, in this context or before; NULL for the reference. */
+struct gqe_tuning *gqe_context_tuning(const gqe_context *context);
+/* As in gqe_context_params. */
+const char *gqe_context_cache_dir(const gqe_context *context);
 /* Host threads of the reference. */
 uint32_t gqe_context_threads(const gqe_context *context);
 /* GQE_OK when weights and KV cache of that dtype work on this device (0 is replaced by F32). */

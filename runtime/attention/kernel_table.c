@@ -125,3 +125,16 @@ const char *gqe_kernel_name(enum gqe_kernel kernel)
 {
 	return variants_of(kernel)[SCALAR_F32].kernel;
 }
+
+uint64_t gqe_kernel_table_hash(void)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+	for (enum gqe_kernel kernel = 0; kernel < GQE_KERNEL_COUNT; kernel++)
+		for (int i = 0; i < VARIANT_COUNT; i++) {
+			const struct gqe_spirv *spirv = &variants_of(kernel)[i].spirv;
+			for (size_t word = 0; word < spirv->bytes / sizeof(*spirv->words); word++)
+				for (int shift = 0; shift < 32; shift += 8)
+					hash = (hash ^ (spirv->words[word] >> shift & 0xff)) * 0x100000001b3u;
+		}
+	return hash;
+}

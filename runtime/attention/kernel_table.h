@@ -16,5 +16,7 @@ struct gqe_kernel_choice {
 struct gqe_kernel_choice gqe_kernel_choose(enum gqe_kernel kernel, gqe_path path, gqe_dtype weights);
 /* Whether the kernel has a variant of its own for exactly that path and dtype; what the self-test walks over. */
 bool gqe_kernel_has(enum gqe_kernel kernel, gqe_path path, gqe_dtype weights);
+/* FNV-1a over the SPIR-V words of all variants of all kernels, in the table's order. */
+uint64_t gqe_kernel_table_hash(void);
 
 #endif

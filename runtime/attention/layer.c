@@ -139,6 +139,7 @@ static gqe_status forward_on_device(gqe_layer *layer, const gqe_layer_io *io, gq
 		.steps = layer->steps,
 		.capabilities = &vulkan->capabilities,
 		.path = gqe_context_path(layer->context),
+		.tuning = gqe_context_tuning(layer->context),
 	};
 	gqe_record_layer(&recorder, &(struct gqe_layer_run){
 					    .config = &layer->config,

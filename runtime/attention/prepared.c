@@ -2,11 +2,12 @@
 
 #include <string.h>
 
-struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
-				gqe_dtype weights, uint32_t work_rows, uint32_t head_dim)
+struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, const struct gqe_tuning *tuning,
+				enum gqe_kernel kernel, gqe_path path, gqe_dtype weights, uint32_t work_rows, uint32_t head_dim)
 {
 	struct gqe_prepared prepared = {.choice = gqe_kernel_choose(kernel, path, weights)};
-	prepared.tile = gqe_tile_choose(capabilities, kernel, prepared.choice.path, work_rows, head_dim);
+	const struct gqe_tile *tuned = gqe_tuning_find(tuning, kernel, prepared.choice.path, weights, work_rows, head_dim);
+	prepared.tile = tuned != NULL ? *tuned : gqe_tile_choose(capabilities, kernel, prepared.choice.path, work_rows, head_dim);
 	prepared.specialization = (struct gqe_specialization){
 		.count = GQE_CONFIG_COUNT,
 		.values =
@@ -47,7 +48,7 @@ static void visit_tiles(const struct gqe_capabilities *capabilities, struct gqe_
 	for (unsigned exponent = 0; exponent < 32; exponent++) {
 		uint32_t work_rows = UINT32_C(1) << exponent;
 		struct gqe_prepared prepared =
-			gqe_prepare(capabilities, found->kernel, found->path, found->weights, work_rows, found->head_dim);
+			gqe_prepare(capabilities, NULL, found->kernel, found->path, found->weights, work_rows, found->head_dim);
 		if (exponent > 0 && !same_tile(&prepared.tile, &found->prepared.tile))
 			visit_forms(found, visit, user);
 		found->prepared = prepared;

@@ -3,7 +3,7 @@
 #define GQE_ATTENTION_PREPARED_H
 
 #include "attention/kernel_table.h"
-#include "attention/tiles.h"
+#include "attention/tuning.h"
 
 struct gqe_prepared {
 	struct gqe_kernel_choice choice;
@@ -11,9 +11,9 @@ struct gqe_prepared {
 	struct gqe_specialization specialization;
 };
 
-/* What the record functions run. `work_rows` and `head_dim` as in gqe_tile_choose. */
-struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
-				gqe_dtype weights, uint32_t work_rows, uint32_t head_dim);
+/* What the record functions run. `work_rows` and `head_dim` as in gqe_tile_choose; `tuning` NULL: the tile table's choice. */
+struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, const struct gqe_tuning *tuning,
+				enum gqe_kernel kernel, gqe_path path, gqe_dtype weights, uint32_t work_rows, uint32_t head_dim);
 
 struct gqe_prepared_case {
 	enum gqe_kernel kernel;

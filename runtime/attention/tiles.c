@@ -121,6 +121,36 @@ struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enu
 	return tile;
 }
 
+/* Tiles with fewer rows would need more room in gemm_gathered's list of tiles than gqe_tile_gathered_bound says. */
+static uint32_t gathered_least_rows(uint32_t up_to)
+{
+	uint32_t least = UINT32_MAX;
+	for (const struct tile_row *row = tile_rows; row < tile_rows + GQE_COUNT(tile_rows); row++) {
+		bool covers = row->up_to == 0 || (up_to != 0 && row->up_to >= up_to);
+		if (row->kernel == GQE_KERNEL_GEMM_GATHERED && covers)
+			least = gqe_min_u32(least, row->rows);
+	}
+	return least;
+}
+
+bool gqe_tile_is_legal(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path, uint32_t up_to,
+		       const struct gqe_tile *tile)
+{
+	if (tile->rows == 0 || tile->rows > GQE_MAX_TILE_SIDE || tile->columns == 0 || tile->columns > GQE_MAX_TILE_SIDE)
+		return false;
+	if (tile->workgroup == 0 || tile->workgroup > capabilities->max_workgroup_invocations)
+		return false;
+	if (kernel == GQE_KERNEL_GEMM_GATHERED && tile->rows < gathered_least_rows(up_to))
+		return false;
+	if (path == GQE_PATH_SCALAR)
+		return tile->subgroup == 1 && tile->workgroup % tile->rows == 0;
+	bool size_exists = capabilities->subgroup_size_control ? tile->subgroup >= capabilities->subgroup_size_min &&
+									 tile->subgroup <= capabilities->subgroup_size_max
+							       : tile->subgroup == capabilities->subgroup_size;
+	bool is_power = tile->subgroup >= 4 && tile->subgroup <= 64 && (tile->subgroup & (tile->subgroup - 1)) == 0;
+	return size_exists && is_power && tile->workgroup == tile->subgroup;
+}
+
 uint32_t gqe_tile_gathered_bound(uint32_t rows, uint32_t entries_per_row, uint32_t experts)
 {
 	uint64_t bound = 0;

@@ -9,6 +9,9 @@ struct gqe_tile {
 	uint32_t workgroup, subgroup, rows, columns;
 };
 
+/* No tile has more rows or columns. */
+#define GQE_MAX_TILE_SIDE 128
+
 /* The subgroup size that subgroup kernels are built with on this device. */
 uint32_t gqe_tile_subgroup(const struct gqe_capabilities *capabilities);
 
@@ -18,6 +21,13 @@ uint32_t gqe_tile_subgroup(const struct gqe_capabilities *capabilities);
  */
 struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
 				uint32_t work_rows, uint32_t head_dim);
+
+/*
+ * Whether the device may run the kernel's variant for `path` with this tile, for work of at most `up_to` rows (0: any): for tiles
+ * that do not come from the table.
+ */
+bool gqe_tile_is_legal(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path, uint32_t up_to,
+		       const struct gqe_tile *tile);
 
 /* Most tiles that gemm_gathered's lists of `entries_per_row` * rows entries over `experts` experts may need, for any tile here. */
 uint32_t gqe_tile_gathered_bound(uint32_t rows, uint32_t entries_per_row, uint32_t experts);

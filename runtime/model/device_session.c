@@ -291,6 +291,7 @@ gqe_status gqe_device_chunk(gqe_context *context, struct gqe_device_session *ses
 		.steps = session->steps,
 		.capabilities = &vulkan->capabilities,
 		.path = gqe_context_path(context),
+		.tuning = gqe_context_tuning(context),
 	};
 	const uint64_t bytes = chunk->count * sizeof(int32_t);
 	const uint64_t vocab_bytes = config->vocab_size * sizeof(float);

@@ -1,0 +1,84 @@
+#include "attention/tuning.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "attention/kernel_table.h"
+#include "vulkan/cache_file.h"
+
+static bool is_for(const struct gqe_tuned_tile *entry, enum gqe_kernel kernel, gqe_path path, gqe_dtype weights, uint32_t head_dim)
+{
+	return entry->kernel == (uint32_t)kernel && entry->path == (uint32_t)path && entry->weights == (uint32_t)weights &&
+	       entry->head_dim == head_dim;
+}
+
+const struct gqe_tile *gqe_tuning_find(const struct gqe_tuning *tuning, enum gqe_kernel kernel, gqe_path path, gqe_dtype weights,
+				       uint32_t work_rows, uint32_t head_dim)
+{
+	const struct gqe_tuned_tile *best = NULL;
+	for (uint32_t i = 0; tuning != NULL && i < tuning->count; i++) {
+		const struct gqe_tuned_tile *entry = &tuning->tiles[i];
+		if (!is_for(entry, kernel, path, weights, head_dim) || (entry->up_to != 0 && work_rows > entry->up_to))
+			continue;
+		bool is_nearer = best == NULL || best->up_to == 0 || (entry->up_to != 0 && entry->up_to < best->up_to);
+		best = is_nearer ? entry : best;
+	}
+	return best != NULL ? &best->tile : NULL;
+}
+
+bool gqe_tuning_set(struct gqe_tuning *tuning, const struct gqe_tuned_tile *entry)
+{
+	uint32_t place = 0;
+	while (place < tuning->count && !(is_for(&tuning->tiles[place], (enum gqe_kernel)entry->kernel, (gqe_path)entry->path,
+						 (gqe_dtype)entry->weights, entry->head_dim) &&
+					  tuning->tiles[place].up_to == entry->up_to))
+		place++;
+	if (place == GQE_MAX_TUNED_TILES)
+		return false;
+	tuning->tiles[place] = *entry;
+	if (place == tuning->count)
+		tuning->count++;
+	return true;
+}
+
+static void cache_file(struct gqe_cache_file *file, const struct gqe_vulkan *vulkan, const char *cache_dir)
+{
+	gqe_cache_file_init(file, vulkan, cache_dir, "tiles", gqe_kernel_table_hash() ^ sizeof(struct gqe_tuned_tile));
+}
+
+/* The file is ours and whole; still, nothing that comes from a file may make a pipeline that the device does not allow. */
+static bool is_usable(const struct gqe_tuned_tile *entry, const struct gqe_vulkan *vulkan)
+{
+	return entry->kernel < GQE_KERNEL_COUNT && (entry->weights == GQE_DTYPE_F32 || entry->weights == GQE_DTYPE_F16) &&
+	       entry->path < 32 &&
+	       gqe_kernel_has((enum gqe_kernel)entry->kernel, (gqe_path)entry->path, (gqe_dtype)entry->weights) &&
+	       gqe_tile_is_legal(&vulkan->capabilities, (enum gqe_kernel)entry->kernel, (gqe_path)entry->path, entry->up_to,
+				 &entry->tile);
+}
+
+void gqe_tuning_load(struct gqe_tuning *tuning, const struct gqe_vulkan *vulkan, const char *cache_dir)
+{
+	struct gqe_cache_file file;
+	size_t bytes = 0;
+	tuning->count = 0;
+	cache_file(&file, vulkan, cache_dir);
+	uint8_t *content = gqe_cache_file_read(&file, vulkan, &bytes);
+	for (size_t at = 0; content != NULL && at + sizeof(struct gqe_tuned_tile) <= bytes; at += sizeof(struct gqe_tuned_tile)) {
+		struct gqe_tuned_tile entry;
+		memcpy(&entry, content + at, sizeof(entry));
+		if (is_usable(&entry, vulkan))
+			gqe_tuning_set(tuning, &entry);
+	}
+	free(content);
+	gqe_cache_file_release(&file);
+}
+
+bool gqe_tuning_save(const struct gqe_tuning *tuning, const struct gqe_vulkan *vulkan, const char *cache_dir)
+{
+	struct gqe_cache_file file;
+	cache_file(&file, vulkan, cache_dir);
+	bool written =
+		gqe_cache_file_write(&file, vulkan, (const uint8_t *)tuning->tiles, tuning->count * sizeof(tuning->tiles[0]));
+	gqe_cache_file_release(&file);
+	return written;
+}

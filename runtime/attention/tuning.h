@@ -1,0 +1,38 @@
+/*
+ * Tiles that were measured on this very device: they come before the tile table's rows. Made by gqe_tune, kept in a cache file that
+ * is keyed by device, driver, library and shaders, so that a file from another time is a miss.
+ */
+#ifndef GQE_ATTENTION_TUNING_H
+#define GQE_ATTENTION_TUNING_H
+
+#include "attention/tiles.h"
+
+#define GQE_MAX_TUNED_TILES 256
+
+/* A measured tile and what it is for. Fixed-size members only: the cache file holds an array of these. */
+struct gqe_tuned_tile {
+	uint32_t kernel;   /* enum gqe_kernel */
+	uint32_t path;     /* gqe_path: the variant's own */
+	uint32_t weights;  /* gqe_dtype */
+	uint32_t head_dim; /* attention's; 0 for other kernels */
+	uint32_t up_to;    /* rows of work, as in the tile table; 0: any */
+	struct gqe_tile tile;
+};
+
+struct gqe_tuning {
+	uint32_t count;
+	struct gqe_tuned_tile tiles[GQE_MAX_TUNED_TILES];
+};
+
+/* What was measured for that much work: the entry with the smallest `up_to` that holds it; NULL: nothing. `tuning` may be NULL. */
+const struct gqe_tile *gqe_tuning_find(const struct gqe_tuning *tuning, enum gqe_kernel kernel, gqe_path path, gqe_dtype weights,
+				       uint32_t work_rows, uint32_t head_dim);
+/* Adds an entry, or replaces the one for the same kernel, path, dtype, head size and work. False: there is no room. */
+bool gqe_tuning_set(struct gqe_tuning *tuning, const struct gqe_tuned_tile *entry);
+
+/* Reads the cache file; empty when there is none that fits. Entries that this device cannot run are dropped. */
+void gqe_tuning_load(struct gqe_tuning *tuning, const struct gqe_vulkan *vulkan, const char *cache_dir);
+/* False: there is no cache folder, or it cannot be written (logged). */
+bool gqe_tuning_save(const struct gqe_tuning *tuning, const struct gqe_vulkan *vulkan, const char *cache_dir);
+
+#endif
