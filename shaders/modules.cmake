@@ -26,3 +26,7 @@ gqe_shader(attention_subgroup_f16 attention_subgroup.comp GQE_F16)
 gqe_shader(combine_scalar_f32 combine.comp)
 gqe_shader(activation_scalar_f32 activation.comp)
 gqe_shader(nll_scalar_f32 nll.comp)
+# What gqe bench finds a device's peaks with; in runtime/bench/bench_kernels.c.
+gqe_shader(peak_fma_f32 peak_fma.comp)
+gqe_shader(peak_fma_f16 peak_fma.comp GQE_F16)
+gqe_shader(peak_copy_f32 peak_copy.comp)

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+_Static_assert(GQE_LAYER_STEP_COUNT <= (int)GQE_STEP_LABELS, "the parts of a layer are labels of steps");
+
 uint32_t gqe_layer_most_rows(const gqe_layer_config *config)
 {
 	const struct gqe_layer_shape shape = gqe_layer_shape_of(config);
@@ -53,6 +55,7 @@ void gqe_kv_cache_reserve(struct gqe_arena *arena, struct gqe_kv_cache *cache, c
 {
 	const struct gqe_layer_shape shape = gqe_layer_shape_of(config);
 	const uint64_t bytes = (uint64_t)batch * shape.cache_heads * capacity * config->head_dim * gqe_dtype_size(dtype);
+	cache->dtype = dtype;
 	cache->capacity = capacity;
 	gqe_arena_reserve(arena, &cache->k, bytes);
 	gqe_arena_reserve(arena, &cache->v, bytes);
@@ -136,6 +139,7 @@ static void record_kv(const struct gqe_recorder *recorder, const struct gqe_laye
 	const uint32_t rows = run->batch * run->tokens;
 	const uint32_t width = shape->source_heads * config->head_dim;
 	const uint32_t group_width = config->kv_heads * config->head_dim;
+	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_KV_PROJ);
 	record_projection(recorder, &weights->weight[GQE_LAYER_K], &weights->bias[GQE_LAYER_K], 0, group_width, rows, run->x, 0,
 			  scratch->k.address, width);
 	record_projection(recorder, &weights->weight[GQE_LAYER_V], &weights->bias[GQE_LAYER_V], 0, group_width, rows, run->x, 0,
@@ -167,14 +171,14 @@ static void record_kv(const struct gqe_recorder *recorder, const struct gqe_laye
 }
 
 /* Router, top-k and the token list of each expert (spec 2.2). */
-static void record_routing(const struct gqe_recorder *recorder, const struct gqe_layer_run *run,
-			   const struct gqe_layer_shape *shape)
+void gqe_record_layer_routing(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)
 {
 	const gqe_layer_config *config = run->config;
 	const struct gqe_layer_scratch *scratch = run->scratch;
 	const uint32_t rows = run->batch * run->tokens;
 	const uint32_t per_group = config->heads / config->kv_heads;
 	const gqe_dtype dtype = run->weights->dtype;
+	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_ROUTER);
 	gqe_record_linear(recorder, &run->weights->weight[GQE_LAYER_ROUTER], &run->weights->bias[GQE_LAYER_ROUTER], rows, run->x, 0,
 			  scratch->logits.address);
 	gqe_record_route(recorder, dtype,
@@ -190,6 +194,7 @@ static void record_routing(const struct gqe_recorder *recorder, const struct gqe
 				 .top_k = config->top_k,
 				 .slot_order = config->slot_order == GQE_SLOT_ORDER_EXPERT,
 			 });
+	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_EXPERT_LISTS);
 	gqe_record_expert_count(recorder, dtype,
 				&(struct gqe_push_expert_count){
 					.experts = scratch->experts.address,
@@ -220,8 +225,35 @@ static void record_routing(const struct gqe_recorder *recorder, const struct gqe
 					  .groups = config->kv_heads,
 					  .experts_per_group = per_group,
 					  .top_k = config->top_k,
-					  .q_slots = shape->q_slots,
+					  .q_slots = gqe_layer_shape_of(config).q_slots,
 				  });
+}
+
+void gqe_record_layer_gathered(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)
+{
+	const gqe_layer_config *config = run->config;
+	const struct gqe_layer_shape shape = gqe_layer_shape_of(config);
+	const struct gqe_layer_scratch *scratch = run->scratch;
+	const struct gqe_matrix *matrix = &run->weights->weight[GQE_LAYER_Q];
+	const struct gqe_matrix *bias = &run->weights->bias[GQE_LAYER_Q];
+	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_Q_PROJ);
+	gqe_record_gemm_gathered(recorder, matrix->dtype,
+				 &(struct gqe_push_gemm_gathered){
+					 .a = run->x,
+					 .w = gqe_matrix_row(matrix, 0),
+					 .bias = gqe_matrix_row(bias, 0),
+					 .tiles = scratch->tiles.address,
+					 .tile_count = scratch->tile_count.address,
+					 .entries = scratch->entries.address,
+					 .q = scratch->q.address,
+					 .q_slots = shape.q_slots,
+					 .width_per_expert = config->head_dim,
+					 .depth = config->hidden_size,
+					 .a_stride = config->hidden_size,
+					 .w_stride = matrix->stride,
+					 .has_bias = bias->rows != 0,
+				 },
+				 &scratch->dispatch, run->batch * run->tokens, shape.routed_slots);
 }
 
 /* A query for every slot (spec 2.3, 2.4, 2.6): gathered by expert, or dense; the shared head's for every token. */
@@ -235,28 +267,13 @@ static void record_queries(const struct gqe_recorder *recorder, const struct gqe
 	const uint32_t rows = run->batch * run->tokens;
 	const uint32_t width = shape->q_slots * config->head_dim;
 	const uint32_t routed_rows = config->heads * config->head_dim; /* of the weight matrix */
-	if (config->attention == GQE_ATTENTION_GQA) {
-		record_projection(recorder, matrix, bias, 0, routed_rows, rows, run->x, 0, scratch->q.address, width);
-	} else {
-		record_routing(recorder, run, shape);
-		gqe_record_gemm_gathered(recorder, matrix->dtype,
-					 &(struct gqe_push_gemm_gathered){
-						 .a = run->x,
-						 .w = gqe_matrix_row(matrix, 0),
-						 .bias = gqe_matrix_row(bias, 0),
-						 .tiles = scratch->tiles.address,
-						 .tile_count = scratch->tile_count.address,
-						 .entries = scratch->entries.address,
-						 .q = scratch->q.address,
-						 .q_slots = shape->q_slots,
-						 .width_per_expert = config->head_dim,
-						 .depth = config->hidden_size,
-						 .a_stride = config->hidden_size,
-						 .w_stride = matrix->stride,
-						 .has_bias = bias->rows != 0,
-					 },
-					 &scratch->dispatch, rows, shape->routed_slots);
+	if (config->attention == GQE_ATTENTION_GQE) {
+		gqe_record_layer_routing(recorder, run);
+		gqe_record_layer_gathered(recorder, run);
 	}
+	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_Q_PROJ);
+	if (config->attention == GQE_ATTENTION_GQA)
+		record_projection(recorder, matrix, bias, 0, routed_rows, rows, run->x, 0, scratch->q.address, width);
 	if (shape->q_shared != GQE_NONE)
 		record_projection(recorder, matrix, bias, routed_rows, config->head_dim, rows, run->x, 0,
 				  scratch->q.address + (uint64_t)shape->q_shared * config->head_dim * sizeof(float), width);
@@ -276,18 +293,13 @@ static void record_queries(const struct gqe_recorder *recorder, const struct gqe
 		});
 }
 
-void gqe_record_layer(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)
+void gqe_record_layer_attention(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)
 {
 	const gqe_layer_config *config = run->config;
 	const struct gqe_layer_shape shape = gqe_layer_shape_of(config);
 	const struct gqe_layer_scratch *scratch = run->scratch;
-	const uint32_t rows = run->batch * run->tokens;
-	const bool dense = config->attention == GQE_ATTENTION_GQA;
-	record_kv(recorder, run, &shape);
-	if (run->y == 0)
-		return;
-	record_queries(recorder, run, &shape);
-	gqe_record_attention(recorder, run->weights->dtype, config->head_dim,
+	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_ATTENTION);
+	gqe_record_attention(recorder, run->cache->dtype, config->head_dim,
 			     &(struct gqe_push_attention){
 				     .q = scratch->q.address,
 				     .k_cache = run->cache->k.address,
@@ -307,6 +319,23 @@ void gqe_record_layer(const struct gqe_recorder *recorder, const struct gqe_laye
 				     .q_shared = shape.q_shared,
 				     .o_shared = shape.o_shared,
 			     });
+}
+
+void gqe_record_layer(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)
+{
+	const gqe_layer_config *config = run->config;
+	const struct gqe_layer_shape shape = gqe_layer_shape_of(config);
+	const struct gqe_layer_scratch *scratch = run->scratch;
+	const uint32_t rows = run->batch * run->tokens;
+	const bool dense = config->attention == GQE_ATTENTION_GQA;
+	record_kv(recorder, run, &shape);
+	if (run->y == 0) {
+		gqe_steps_label(recorder->steps, GQE_LAYER_STEP_OTHER);
+		return;
+	}
+	record_queries(recorder, run, &shape);
+	gqe_record_layer_attention(recorder, run);
+	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_COMBINE);
 	if (!dense && (shape.weighted_slot != GQE_NONE || config->scale_expert_slots))
 		gqe_record_combine(recorder, run->weights->dtype,
 				   &(struct gqe_push_combine){
@@ -320,6 +349,8 @@ void gqe_record_layer(const struct gqe_recorder *recorder, const struct gqe_laye
 					   .weighted_slot = shape.weighted_slot,
 					   .scale_hard = config->scale_expert_slots,
 				   });
+	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_O_PROJ);
 	gqe_record_linear(recorder, &run->weights->weight[GQE_LAYER_O], &run->weights->bias[GQE_LAYER_O], rows, scratch->o.address,
 			  run->residual, run->y);
+	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_OTHER);
 }

@@ -5,6 +5,8 @@
 #ifndef GQE_ATTENTION_LAYER_DEVICE_H
 #define GQE_ATTENTION_LAYER_DEVICE_H
 
+#include <gqe/gqe_bench.h> /* enum gqe_layer_step */
+
 #include "attention/kernels.h"
 #include "attention/layer_weights.h"
 #include "attention/matrix.h"
@@ -35,6 +37,7 @@ gqe_status gqe_layer_weights_upload(struct gqe_vulkan *vulkan, const struct gqe_
 /* K and V [B, cache_heads, capacity, d_h]. */
 struct gqe_kv_cache {
 	struct gqe_buffer k, v;
+	gqe_dtype dtype; /* F32 or F16 */
 	uint32_t capacity;
 };
 
@@ -69,8 +72,15 @@ struct gqe_layer_run {
 	uint64_t y;             /* address of [B, T, d], may be `residual`, not `x`; 0: only the KV cache is filled */
 };
 
-/* Appends the layer's steps. */
+/* Appends the layer's steps, labelled by enum gqe_layer_step; label 0 afterwards. */
 void gqe_record_layer(const struct gqe_recorder *recorder, const struct gqe_layer_run *run);
+/*
+ * Parts of it, for measurements: the router and the expert lists; the gathered projection of the routed slots' queries, which needs
+ * the lists (both GQE only); attention over the scratch's q and the cache, which needs no weights.
+ */
+void gqe_record_layer_routing(const struct gqe_recorder *recorder, const struct gqe_layer_run *run);
+void gqe_record_layer_gathered(const struct gqe_recorder *recorder, const struct gqe_layer_run *run);
+void gqe_record_layer_attention(const struct gqe_recorder *recorder, const struct gqe_layer_run *run);
 
 /* Appends y = x * matrix^T + bias + residual over dense rows; addresses, 0 for no residual. The model's projections use it too. */
 void gqe_record_linear(const struct gqe_recorder *recorder, const struct gqe_matrix *matrix, const struct gqe_matrix *bias,

@@ -31,6 +31,9 @@ void gqe_log_write(const struct gqe_log *log, gqe_log_level level, const char *f
  */
 gqe_status gqe_copy_params(void *destination, size_t destination_size, const void *source, gqe_error *error);
 
+/* The wall clock, for measuring: when somebody sets it, one measurement is spoilt, nothing else. */
+uint64_t gqe_wall_nanoseconds(void);
+
 static inline uint32_t gqe_min_u32(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;

@@ -80,6 +80,7 @@ static void read_basics(const struct gqe_vulkan *vulkan, struct gqe_physical_dev
 		gqe_min_u32(properties.limits.maxComputeWorkGroupInvocations, properties.limits.maxComputeWorkGroupSize[0]);
 	capabilities->max_workgroup_count_x = properties.limits.maxComputeWorkGroupCount[0];
 	capabilities->max_workgroup_count_y = properties.limits.maxComputeWorkGroupCount[1];
+	capabilities->timestamp_period = properties.limits.timestampPeriod;
 
 	vulkan->fn.vkGetPhysicalDeviceMemoryProperties(device->handle, &device->memory);
 	for (uint32_t i = 0; i < device->memory.memoryHeapCount; i++) {
@@ -109,7 +110,8 @@ static bool read_queues(const struct gqe_vulkan *vulkan, struct gqe_physical_dev
 		found = true;
 		found_without_graphics = !graphics;
 		device->queue_family = i;
-		device->capabilities.timestamps = families[i].timestampValidBits > 0;
+		device->capabilities.timestamp_bits = families[i].timestampValidBits;
+		device->capabilities.timestamps = families[i].timestampValidBits > 0 && device->capabilities.timestamp_period > 0;
 	}
 	free(families);
 	device->info.has_timestamps = device->capabilities.timestamps;

@@ -28,6 +28,8 @@ struct gqe_capabilities {
 	bool subgroup_size_control;
 	bool full_subgroups;
 	bool timestamps;
+	uint32_t timestamp_bits; /* of the queue's counter, 36...64; 0: no timestamps */
+	double timestamp_period; /* nanoseconds a tick */
 	uint32_t subgroup_size, subgroup_size_min, subgroup_size_max;
 	uint32_t max_workgroup_invocations;
 	uint32_t max_workgroup_count_x, max_workgroup_count_y;

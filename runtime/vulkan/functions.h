@@ -65,6 +65,11 @@
 	FUNCTION(vkDestroyFence)                \
 	FUNCTION(vkResetFences)                 \
 	FUNCTION(vkWaitForFences)               \
+	FUNCTION(vkCreateQueryPool)             \
+	FUNCTION(vkDestroyQueryPool)            \
+	FUNCTION(vkGetQueryPoolResults)         \
+	FUNCTION(vkCmdResetQueryPool)           \
+	FUNCTION(vkCmdWriteTimestamp)           \
 	FUNCTION(vkCmdBindPipeline)             \
 	FUNCTION(vkCmdPushConstants)            \
 	FUNCTION(vkCmdDispatch)                 \

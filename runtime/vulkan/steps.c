@@ -1,12 +1,12 @@
 #include "vulkan/steps.h"
 #include "vulkan/commands.h"
+#include "vulkan/step_clock.h"
 
 #include "shared/types.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /*
  * How long a submit should take: far below the watchdogs (2 s on Windows, and on Linux with recent kernels), short enough for a
@@ -29,6 +29,7 @@ enum step_kind { STEP_DISPATCH, STEP_DISPATCH_INDIRECT, STEP_COPY, STEP_FILL };
 
 struct step {
 	enum step_kind kind;
+	uint32_t label;
 	uint32_t range_count;
 	size_t first_range; /* in steps->ranges */
 	double work;
@@ -62,7 +63,9 @@ struct gqe_steps {
 	struct gqe_hazards hazards;
 	gqe_error error; /* the first one while appending; status GQE_OK: none */
 	double work;
-	double rate; /* operations a second, measured; 0: unknown */
+	uint32_t label;               /* of the next step */
+	struct gqe_step_clock *clock; /* NULL: runs are not timed */
+	double rate;                  /* operations a second, measured; 0: unknown */
 };
 
 gqe_status gqe_steps_create(struct gqe_vulkan *vulkan, struct gqe_steps **steps, gqe_error *error)
@@ -85,6 +88,7 @@ void gqe_steps_destroy(struct gqe_steps **steps_in)
 	if (!steps) {
 		return;
 	}
+	gqe_step_clock_destroy(&steps->clock);
 	gqe_commands_destroy(&steps->commands);
 	gqe_hazards_free(&steps->hazards);
 	free(steps->ranges);
@@ -140,6 +144,7 @@ static void append(struct gqe_steps *steps, const struct step *step, const struc
 	}
 	struct step *added = &steps->list[steps->count++];
 	*added = *step;
+	added->label = steps->label;
 	added->first_range = steps->range_count;
 	added->range_count = range_count;
 	memcpy(&steps->ranges[steps->range_count], ranges, range_count * sizeof(*ranges));
@@ -273,15 +278,23 @@ double gqe_steps_work(const struct gqe_steps *steps)
 	return steps->work;
 }
 
-/* --- running --- */
-
-/* Wall clock: a step of it spoils one measurement of the rate, nothing else. */
-static double seconds_now(void)
+void gqe_steps_label(struct gqe_steps *steps, uint32_t label)
 {
-	struct timespec now;
-	timespec_get(&now, TIME_UTC);
-	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+	assert(label < GQE_STEP_LABELS);
+	steps->label = label;
 }
+
+gqe_status gqe_steps_enable_timing(struct gqe_steps *steps, gqe_error *error)
+{
+	return steps->clock ? GQE_OK : gqe_step_clock_create(steps->vulkan, &steps->clock, error);
+}
+
+struct gqe_step_times gqe_steps_times(const struct gqe_steps *steps)
+{
+	return steps->clock->times;
+}
+
+/* --- running --- */
 
 static void record(struct gqe_steps *steps, const struct step *step)
 {
@@ -313,14 +326,30 @@ static void record(struct gqe_steps *steps, const struct step *step)
 	}
 }
 
+/* Changes of the label that one slice may have. */
+static uint32_t slice_label_changes(const struct gqe_steps *steps)
+{
+	if (!steps->clock) {
+		return SLICE_STEPS;
+	}
+	return steps->clock->times.by_device ? GQE_STEP_CLOCK_MARKS - 1 : 0;
+}
+
 /* Steps from `first` on that fit in one slice; at least one, however large it is. Sets their work. */
 static size_t slice_length(const struct gqe_steps *steps, size_t first, double *work)
 {
 	double budget = steps->rate > 0 ? steps->rate * SLICE_SECONDS : FIRST_SLICE_WORK;
+	const uint32_t most_changes = slice_label_changes(steps);
+	uint32_t changes = 0;
 	size_t length = 1;
 	*work = steps->list[first].work;
-	while (first + length < steps->count && length < SLICE_STEPS && *work + steps->list[first + length].work <= budget) {
-		*work += steps->list[first + length].work;
+	while (first + length < steps->count && length < SLICE_STEPS) {
+		const struct step *next = &steps->list[first + length];
+		changes += next->label != next[-1].label;
+		if (*work + next->work > budget || changes > most_changes) {
+			break;
+		}
+		*work += next->work;
 		length++;
 	}
 	return length;
@@ -343,8 +372,15 @@ static gqe_status run_slice(struct gqe_steps *steps, size_t first, size_t length
 		return status;
 	}
 	gqe_hazards_clear(&steps->hazards);
+	if (steps->clock) {
+		gqe_step_clock_begin(steps->clock, &steps->commands);
+	}
 	for (size_t i = first; i < first + length; i++) {
-		record(steps, &steps->list[i]);
+		const struct step *step = &steps->list[i];
+		record(steps, step);
+		if (steps->clock && (i + 1 == first + length || step[1].label != step->label)) {
+			gqe_step_clock_mark(steps->clock, &steps->commands, step->label);
+		}
 	}
 	return gqe_commands_finish(&steps->commands, error);
 }
@@ -355,6 +391,9 @@ gqe_status gqe_steps_run(struct gqe_steps *steps, bool (*cancelled)(void *user),
 	if (status != GQE_OK) {
 		gqe_fail(error, status, "%s", steps->error.message);
 	}
+	if (steps->clock) {
+		gqe_step_clock_reset(steps->clock);
+	}
 	for (size_t first = 0; status == GQE_OK && first < steps->count;) {
 		if (cancelled && cancelled(user)) {
 			status = gqe_fail(error, GQE_CANCELLED, "cancelled");
@@ -362,14 +401,19 @@ gqe_status gqe_steps_run(struct gqe_steps *steps, bool (*cancelled)(void *user),
 		}
 		double work;
 		size_t length = slice_length(steps, first, &work);
-		double start = seconds_now();
+		uint64_t start = gqe_wall_nanoseconds();
 		status = run_slice(steps, first, length, error);
-		learn_rate(steps, work, seconds_now() - start);
+		double seconds = 1e-9 * (double)(int64_t)(gqe_wall_nanoseconds() - start);
+		learn_rate(steps, work, seconds);
+		if (steps->clock && status == GQE_OK) {
+			status = gqe_step_clock_read(steps->clock, seconds, error);
+		}
 		first += length;
 	}
 	steps->count = 0;
 	steps->range_count = 0;
 	steps->work = 0;
+	steps->label = 0;
 	steps->error.status = GQE_OK;
 	return status;
 }

@@ -45,6 +45,24 @@ double gqe_steps_work(const struct gqe_steps *steps);
  */
 gqe_status gqe_steps_run(struct gqe_steps *steps, bool (*cancelled)(void *user), void *user, gqe_error *error);
 
+/* --- timing --- */
+
+/* Labels are 0...GQE_STEP_LABELS-1; what one means is the affair of those who append. */
+#define GQE_STEP_LABELS 16
+
+/* Steps appended from now on carry this label; a list begins with label 0. */
+void gqe_steps_label(struct gqe_steps *steps, uint32_t label);
+/* From now on runs are timed, which costs a timestamp wherever the label changes. Without this call labels cost nothing. */
+gqe_status gqe_steps_enable_timing(struct gqe_steps *steps, gqe_error *error);
+
+struct gqe_step_times {
+	bool by_device; /* the device's timestamps; false: wall clock, a submit for every change of the label */
+	double seconds[GQE_STEP_LABELS];
+};
+
+/* How long the steps of each label took in the last run. Gaps between submits count nowhere. Needs gqe_steps_enable_timing. */
+struct gqe_step_times gqe_steps_times(const struct gqe_steps *steps);
+
 /* --- the barrier planner, pure, so that it can be tested without a device --- */
 
 struct gqe_range {

@@ -2,10 +2,12 @@
 #include "vulkan/address_map.h"
 #include "vulkan/steps.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -14,8 +16,13 @@ static struct {
 	uint32_t submits, waits, dispatches, barriers, copies, fills;
 	uint32_t grid_x, grid_y;
 	uint32_t busy; /* submits that were not waited for */
-	VkResult submit_result, wait_result;
+	VkResult submit_result, wait_result, query_result;
+	long wait_milliseconds; /* that a submit takes */
+	uint32_t query_pools, timestamps;
+	uint64_t first_ticks; /* of the device's clock, which then takes 1000 ticks from one timestamp to the next */
 } seen;
+
+static struct gqe_vulkan vulkan;
 
 #define HANDLE(type) ((type)(uintptr_t)1)
 
@@ -130,6 +137,9 @@ static VkResult VKAPI_PTR wait_for_fences(VkDevice device, uint32_t count, const
 {
 	(void)device, (void)count, (void)fences, (void)all, (void)timeout;
 	seen.waits++;
+	if (seen.wait_milliseconds > 0) {
+		nanosleep(&(struct timespec){.tv_nsec = seen.wait_milliseconds * 1000000}, NULL);
+	}
 	if (seen.wait_result == VK_SUCCESS) {
 		seen.busy = 0;
 	}
@@ -191,6 +201,50 @@ static void VKAPI_PTR pipeline_barrier(VkCommandBuffer commands, VkPipelineStage
 	seen.barriers++;
 }
 
+static VkResult VKAPI_PTR create_query_pool(VkDevice device, const VkQueryPoolCreateInfo *info,
+					    const VkAllocationCallbacks *allocator, VkQueryPool *pool)
+{
+	(void)device, (void)allocator;
+	assert_int_equal(info->queryType, VK_QUERY_TYPE_TIMESTAMP);
+	seen.query_pools++;
+	*pool = HANDLE(VkQueryPool);
+	return VK_SUCCESS;
+}
+
+static void VKAPI_PTR destroy_query_pool(VkDevice device, VkQueryPool pool, const VkAllocationCallbacks *allocator)
+{
+	(void)device, (void)pool, (void)allocator;
+	seen.query_pools--;
+}
+
+static void VKAPI_PTR reset_query_pool(VkCommandBuffer commands, VkQueryPool pool, uint32_t first, uint32_t count)
+{
+	(void)commands, (void)pool, (void)first, (void)count;
+	seen.timestamps = 0;
+}
+
+static void VKAPI_PTR write_timestamp(VkCommandBuffer commands, VkPipelineStageFlagBits stage, VkQueryPool pool, uint32_t query)
+{
+	(void)commands, (void)stage, (void)pool;
+	assert_int_equal(query, seen.timestamps++);
+}
+
+static VkResult VKAPI_PTR get_query_results(VkDevice device, VkQueryPool pool, uint32_t first, uint32_t count, size_t bytes,
+					    void *data, VkDeviceSize stride, VkQueryResultFlags flags)
+{
+	(void)device, (void)pool;
+	assert_int_equal(first, 0);
+	assert_int_equal(count, seen.timestamps);
+	assert_int_equal(stride, sizeof(uint64_t));
+	assert_true(bytes >= count * sizeof(uint64_t) && (flags & VK_QUERY_RESULT_64_BIT));
+	assert_int_equal(seen.busy, 0);
+	uint64_t mask = (UINT64_C(1) << vulkan.capabilities.timestamp_bits) - 1;
+	for (uint32_t i = 0; i < count; i++) {
+		((uint64_t *)data)[i] = (seen.first_ticks + i * 1000) & mask;
+	}
+	return seen.query_result;
+}
+
 static const struct gqe_vulkan_functions counting_driver = {
 	.vkCreatePipelineLayout = create_layout,
 	.vkDestroyPipelineLayout = destroy_layout,
@@ -217,6 +271,11 @@ static const struct gqe_vulkan_functions counting_driver = {
 	.vkCmdCopyBuffer = copy_buffer,
 	.vkCmdFillBuffer = fill_buffer,
 	.vkCmdPipelineBarrier = pipeline_barrier,
+	.vkCreateQueryPool = create_query_pool,
+	.vkDestroyQueryPool = destroy_query_pool,
+	.vkCmdResetQueryPool = reset_query_pool,
+	.vkCmdWriteTimestamp = write_timestamp,
+	.vkGetQueryPoolResults = get_query_results,
 };
 
 /* Every command buffer has a barrier at its beginning and one, for the host, at its end. */
@@ -238,7 +297,6 @@ static const struct gqe_kernel_variant kernel = {
 	.pointer_count = GQE_COUNT(pointers),
 };
 
-static struct gqe_vulkan vulkan;
 static struct gqe_steps *steps;
 static const struct gqe_buffer buffers[] = {
 	{.address = 0x1000, .size = 0x100, .handle = HANDLE(VkBuffer)},
@@ -251,6 +309,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	memset(&seen, 0, sizeof(seen));
+	vulkan.capabilities.timestamps = false;
 	vulkan.fn = counting_driver;
 	vulkan.capabilities.quirks = GQE_QUIRK_NO_PIPELINE_CACHE;
 	vulkan.capabilities.max_workgroup_count_x = UINT32_MAX;
@@ -272,6 +331,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	gqe_steps_destroy(&steps);
+	assert_int_equal(seen.query_pools, 0);
 	gqe_pipelines_destroy(&vulkan);
 	gqe_address_map_destroy(&vulkan);
 	return 0;
@@ -431,6 +491,92 @@ static void test_a_lost_device_is_reported(void **state)
 	assert_int_equal(run(&error), GQE_ERROR_OUT_OF_MEMORY);
 }
 
+/* Steps of labels 1, 1, 2, 0, 1. */
+static void append_labelled(void)
+{
+	gqe_steps_label(steps, 1);
+	append(0x1000, 0x2000, 1, 1);
+	append(0x2000, 0x3000, 1, 1);
+	gqe_steps_label(steps, 2);
+	append(0x1000, 0x2000, 1, 1);
+	gqe_steps_label(steps, 0);
+	gqe_steps_fill(steps, &buffers[0], 0, 16, 0);
+	gqe_steps_label(steps, 1);
+	append(0x1000, 0x2000, 1, 1);
+}
+
+static void test_labels_cost_nothing_until_timed(void **state)
+{
+	(void)state;
+	append_labelled();
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(seen.submits, 1);
+	assert_int_equal(seen.query_pools + seen.timestamps, 0);
+}
+
+static void test_timestamps_are_attributed_to_labels(void **state)
+{
+	(void)state;
+	vulkan.capabilities.timestamps = true;
+	vulkan.capabilities.timestamp_bits = 36;
+	vulkan.capabilities.timestamp_period = 10;
+	seen.first_ticks = (UINT64_C(1) << 36) - 1500; /* wraps after the second */
+	assert_int_equal(gqe_steps_enable_timing(steps, NULL), GQE_OK);
+	assert_int_equal(gqe_steps_enable_timing(steps, NULL), GQE_OK);
+	assert_int_equal(seen.query_pools, 1);
+	for (int repeat = 0; repeat < 2; repeat++) {
+		append_labelled();
+		assert_int_equal(run(NULL), GQE_OK);
+		assert_int_equal(seen.timestamps, 5); /* the beginning, and the end of each run of one label */
+		struct gqe_step_times times = gqe_steps_times(steps);
+		assert_true(times.by_device);
+		assert_true(fabs(times.seconds[1] - 2e-5) < 1e-12);
+		assert_true(fabs(times.seconds[2] - 1e-5) < 1e-12);
+		assert_true(fabs(times.seconds[0] - 1e-5) < 1e-12);
+		assert_true(times.seconds[3] == 0);
+	}
+	assert_int_equal(seen.submits, 2);
+	append(0x1000, 0x2000, 1, 1); /* a new list begins with label 0 */
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_true(gqe_steps_times(steps).seconds[0] > 0 && gqe_steps_times(steps).seconds[1] == 0);
+	seen.query_result = VK_ERROR_DEVICE_LOST;
+	append(0x1000, 0x2000, 1, 1);
+	assert_int_equal(run(NULL), GQE_ERROR_DEVICE_LOST);
+}
+
+static void test_more_labels_than_a_query_pool_holds(void **state)
+{
+	(void)state;
+	enum { STEPS = 1000 };
+	vulkan.capabilities.timestamps = true;
+	vulkan.capabilities.timestamp_bits = 40;
+	vulkan.capabilities.timestamp_period = 1;
+	assert_int_equal(gqe_steps_enable_timing(steps, NULL), GQE_OK);
+	for (uint32_t i = 0; i < STEPS; i++) {
+		gqe_steps_label(steps, i % 3);
+		append(0x1000, 0x2000, 1, 0);
+	}
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(seen.dispatches, STEPS);
+	assert_in_range(seen.submits, 2, 8);
+	struct gqe_step_times times = gqe_steps_times(steps);
+	assert_true(fabs(times.seconds[0] + times.seconds[1] + times.seconds[2] - STEPS * 1e-6) < 1e-9);
+}
+
+static void test_without_timestamps_every_label_has_its_submits(void **state)
+{
+	(void)state;
+	assert_int_equal(gqe_steps_enable_timing(steps, NULL), GQE_OK);
+	seen.wait_milliseconds = 2;
+	append_labelled();
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(seen.submits, 4);
+	assert_int_equal(seen.query_pools + seen.timestamps, 0);
+	struct gqe_step_times times = gqe_steps_times(steps);
+	assert_false(times.by_device);
+	assert_true(times.seconds[0] >= 1e-3 && times.seconds[1] >= 2e-3 && times.seconds[2] >= 1e-3 && times.seconds[3] == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -443,6 +589,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_grids_are_laid_over_two_dimensions, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_first_mistake_is_kept_and_nothing_runs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_lost_device_is_reported, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_labels_cost_nothing_until_timed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_timestamps_are_attributed_to_labels, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_more_labels_than_a_query_pool_holds, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_without_timestamps_every_label_has_its_submits, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
