@@ -104,6 +104,7 @@ typedef struct gqe_bench_info {
 	double flop;                            /* operations of a sample */
 	double step_flop[GQE_LAYER_STEP_COUNT]; /* of it */
 	double bytes;                           /* read and written; BANDWIDTH only */
+	uint64_t memory_bytes;                  /* of device memory, as planned before anything was allocated */
 } gqe_bench_info;
 
 GQE_API gqe_bench_info gqe_bench_get_info(const gqe_bench *bench);

@@ -1,0 +1,15 @@
+# Writes OUTPUT, a header with the commit of SOURCE as GQE_COMMIT, when it is not what it should be. Run at every build:
+#   cmake -DSOURCE=... -DOUTPUT=... -P commit.cmake
+set(commit "")
+find_program(GIT git)
+if(GIT AND EXISTS ${SOURCE}/.git)
+  execute_process(COMMAND ${GIT} -C ${SOURCE} rev-parse HEAD OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  execute_process(COMMAND ${GIT} -C ${SOURCE} status --porcelain --untracked-files=no OUTPUT_VARIABLE changes ERROR_QUIET)
+  if(commit AND changes)
+    string(APPEND commit "-dirty")
+  endif()
+endif()
+if(NOT commit)
+  set(commit unknown)
+endif()
+file(CONFIGURE OUTPUT ${OUTPUT} CONTENT "#define GQE_COMMIT \"${commit}\"\n")
