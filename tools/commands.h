@@ -8,6 +8,7 @@ gqe_status cmd_devices(int argc, char **argv);
 gqe_status cmd_run(int argc, char **argv);
 gqe_status cmd_layer(int argc, char **argv);
 gqe_status cmd_inspect(int argc, char **argv);
+gqe_status cmd_bench(int argc, char **argv);
 gqe_status cmd_selftest(int argc, char **argv);
 
 #endif

@@ -14,6 +14,7 @@ static const struct command {
 	{"run", "read a text with a model: speed, perplexity, routing; generate text", cmd_run},
 	{"layer", "compute one attention layer on tensors from files", cmd_layer},
 	{"inspect", "show a model's config, tensors and memory needs", cmd_inspect},
+	{"bench", "measure layers, attention and projections against dense GQA and the device's peaks", cmd_bench},
 	{"selftest", "check every kernel of a device against the reference", cmd_selftest},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
