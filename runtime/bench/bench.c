@@ -136,6 +136,7 @@ gqe_status gqe_bench_create(gqe_context *context, const gqe_bench_params *caller
 		.steps = made->steps,
 		.capabilities = &made->vulkan->capabilities,
 		.path = gqe_context_path(context),
+		.tuning = gqe_context_tuning(context),
 	};
 	if (status == GQE_OK && is_layer(params.what))
 		status = gqe_bench_layer_create(&made->recorder, made->vulkan, &params, &made->layer, &made->info, error);
