@@ -10,5 +10,6 @@ gqe_status cmd_layer(int argc, char **argv);
 gqe_status cmd_inspect(int argc, char **argv);
 gqe_status cmd_bench(int argc, char **argv);
 gqe_status cmd_selftest(int argc, char **argv);
+gqe_status cmd_tune(int argc, char **argv);
 
 #endif

@@ -16,6 +16,7 @@ static const struct command {
 	{"inspect", "show a model's config, tensors and memory needs", cmd_inspect},
 	{"bench", "measure layers, attention and projections against dense GQA and the device's peaks", cmd_bench},
 	{"selftest", "check every kernel of a device against the reference", cmd_selftest},
+	{"tune", "measure the fastest tiles on this device, and remember them", cmd_tune},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 

@@ -15,30 +15,45 @@ static bool is_for(const struct gqe_tuned_tile *entry, enum gqe_kernel kernel, g
 const struct gqe_tile *gqe_tuning_find(const struct gqe_tuning *tuning, enum gqe_kernel kernel, gqe_path path, gqe_dtype weights,
 				       uint32_t work_rows, uint32_t head_dim)
 {
-	const struct gqe_tuned_tile *best = NULL;
 	for (uint32_t i = 0; tuning != NULL && i < tuning->count; i++) {
 		const struct gqe_tuned_tile *entry = &tuning->tiles[i];
-		if (!is_for(entry, kernel, path, weights, head_dim) || (entry->up_to != 0 && work_rows > entry->up_to))
-			continue;
-		bool is_nearer = best == NULL || best->up_to == 0 || (entry->up_to != 0 && entry->up_to < best->up_to);
-		best = is_nearer ? entry : best;
+		bool holds_work = work_rows > entry->above && (entry->up_to == 0 || work_rows <= entry->up_to);
+		if (holds_work && is_for(entry, kernel, path, weights, head_dim))
+			return &entry->tile;
 	}
-	return best != NULL ? &best->tile : NULL;
+	return NULL;
+}
+
+/* Where the entry for the same as this one is; `count`: nowhere. */
+static uint32_t place_of(const struct gqe_tuning *tuning, const struct gqe_tuned_tile *entry)
+{
+	uint32_t place = 0;
+	for (; place < tuning->count; place++) {
+		const struct gqe_tuned_tile *known = &tuning->tiles[place];
+		if (is_for(known, (enum gqe_kernel)entry->kernel, (gqe_path)entry->path, (gqe_dtype)entry->weights,
+			   entry->head_dim) &&
+		    known->above == entry->above && known->up_to == entry->up_to)
+			break;
+	}
+	return place;
 }
 
 bool gqe_tuning_set(struct gqe_tuning *tuning, const struct gqe_tuned_tile *entry)
 {
-	uint32_t place = 0;
-	while (place < tuning->count && !(is_for(&tuning->tiles[place], (enum gqe_kernel)entry->kernel, (gqe_path)entry->path,
-						 (gqe_dtype)entry->weights, entry->head_dim) &&
-					  tuning->tiles[place].up_to == entry->up_to))
-		place++;
+	uint32_t place = place_of(tuning, entry);
 	if (place == GQE_MAX_TUNED_TILES)
 		return false;
 	tuning->tiles[place] = *entry;
 	if (place == tuning->count)
 		tuning->count++;
 	return true;
+}
+
+void gqe_tuning_remove(struct gqe_tuning *tuning, const struct gqe_tuned_tile *entry)
+{
+	uint32_t place = place_of(tuning, entry);
+	if (place < tuning->count)
+		tuning->tiles[place] = tuning->tiles[--tuning->count];
 }
 
 static void cache_file(struct gqe_cache_file *file, const struct gqe_vulkan *vulkan, const char *cache_dir)
@@ -63,9 +78,14 @@ void gqe_tuning_load(struct gqe_tuning *tuning, const struct gqe_vulkan *vulkan,
 	tuning->count = 0;
 	cache_file(&file, vulkan, cache_dir);
 	uint8_t *content = gqe_cache_file_read(&file, vulkan, &bytes);
-	for (size_t at = 0; content != NULL && at + sizeof(struct gqe_tuned_tile) <= bytes; at += sizeof(struct gqe_tuned_tile)) {
+	uint32_t count = 0;
+	if (content != NULL && bytes >= sizeof(count))
+		memcpy(&count, content, sizeof(count));
+	if (count > GQE_MAX_TUNED_TILES || bytes != sizeof(count) + count * sizeof(struct gqe_tuned_tile))
+		count = 0;
+	for (uint32_t i = 0; i < count; i++) {
 		struct gqe_tuned_tile entry;
-		memcpy(&entry, content + at, sizeof(entry));
+		memcpy(&entry, content + sizeof(count) + i * sizeof(entry), sizeof(entry));
 		if (is_usable(&entry, vulkan))
 			gqe_tuning_set(tuning, &entry);
 	}
@@ -77,8 +97,9 @@ bool gqe_tuning_save(const struct gqe_tuning *tuning, const struct gqe_vulkan *v
 {
 	struct gqe_cache_file file;
 	cache_file(&file, vulkan, cache_dir);
-	bool written =
-		gqe_cache_file_write(&file, vulkan, (const uint8_t *)tuning->tiles, tuning->count * sizeof(tuning->tiles[0]));
+	/* Without entries the file says so, instead of an older one that says more. */
+	bool written = gqe_cache_file_write(&file, vulkan, (const uint8_t *)tuning,
+					    offsetof(struct gqe_tuning, tiles) + tuning->count * sizeof(tuning->tiles[0]));
 	gqe_cache_file_release(&file);
 	return written;
 }

@@ -9,26 +9,30 @@
 
 #define GQE_MAX_TUNED_TILES 256
 
-/* A measured tile and what it is for. Fixed-size members only: the cache file holds an array of these. */
+/* A measured tile and what it is for. Fixed-size members only. */
 struct gqe_tuned_tile {
 	uint32_t kernel;   /* enum gqe_kernel */
 	uint32_t path;     /* gqe_path: the variant's own */
 	uint32_t weights;  /* gqe_dtype */
 	uint32_t head_dim; /* attention's; 0 for other kernels */
-	uint32_t up_to;    /* rows of work, as in the tile table; 0: any */
+	uint32_t above;    /* it is for more rows of work than that */
+	uint32_t up_to;    /* and for at most so many; 0: any */
 	struct gqe_tile tile;
 };
 
+/* The cache file's content, as far as it is used. */
 struct gqe_tuning {
 	uint32_t count;
 	struct gqe_tuned_tile tiles[GQE_MAX_TUNED_TILES];
 };
 
-/* What was measured for that much work: the entry with the smallest `up_to` that holds it; NULL: nothing. `tuning` may be NULL. */
+/* What was measured for that much work; NULL: nothing. `tuning` may be NULL. */
 const struct gqe_tile *gqe_tuning_find(const struct gqe_tuning *tuning, enum gqe_kernel kernel, gqe_path path, gqe_dtype weights,
 				       uint32_t work_rows, uint32_t head_dim);
 /* Adds an entry, or replaces the one for the same kernel, path, dtype, head size and work. False: there is no room. */
 bool gqe_tuning_set(struct gqe_tuning *tuning, const struct gqe_tuned_tile *entry);
+/* Removes the entry for the same, if there is one: the tile table decides again. */
+void gqe_tuning_remove(struct gqe_tuning *tuning, const struct gqe_tuned_tile *entry);
 
 /* Reads the cache file; empty when there is none that fits. Entries that this device cannot run are dropped. */
 void gqe_tuning_load(struct gqe_tuning *tuning, const struct gqe_vulkan *vulkan, const char *cache_dir);

@@ -86,6 +86,8 @@ uint32_t gqe_check_tokens(struct gqe_check *check)
 
 uint32_t gqe_check_head_dim(struct gqe_check *check)
 {
+	if (check->head_dim != 0)
+		return check->head_dim;
 	if (check->number % 4 == 3)
 		return 2 * gqe_check_between(check, 1, GQE_MAX_HEAD_DIM / 2);
 	return 16 * gqe_check_between(check, 1, GQE_MAX_HEAD_DIM / 16);

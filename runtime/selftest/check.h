@@ -48,6 +48,7 @@ struct gqe_check {
 	gqe_dtype dtype; /* behind Weights pointers */
 	uint32_t number; /* of the case, for shapes that every run should include */
 	uint32_t max_tokens;
+	uint32_t head_dim; /* the only one to draw; 0: any */
 	uint32_t threads;
 	struct gqe_random random;
 

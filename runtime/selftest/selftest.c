@@ -1,5 +1,6 @@
 /* gqe_selftest: every kernel of every path that the device gets, case by case. */
 #include "selftest/checks.h"
+#include "selftest/selftest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,8 @@ struct selftest {
 	gqe_context *context;
 	struct gqe_vulkan *vulkan;
 	struct gqe_steps *steps;
+	const struct gqe_tuning *tuning; /* NULL: the tile table's tiles, whatever was measured */
+	uint32_t head_dim;               /* the only one to draw; 0: any */
 	uint64_t run, failed;
 };
 
@@ -41,11 +44,13 @@ static gqe_status run_case(struct selftest *test, enum gqe_kernel kernel, gqe_pa
 		.steps = test->steps,
 		.capabilities = &test->vulkan->capabilities,
 		.path = path,
+		.tuning = test->tuning,
 	};
 	check->vulkan = test->vulkan;
 	check->dtype = dtype;
 	check->number = number;
 	check->max_tokens = test->params.max_tokens;
+	check->head_dim = test->head_dim;
 	check->threads = gqe_context_threads(test->context);
 	check->random = case_random(test, kernel, path, dtype, number);
 	check->error = error;
@@ -139,5 +144,36 @@ gqe_status gqe_selftest(gqe_context *context, const gqe_selftest_params *params,
 	if (status == GQE_OK && test.failed > 0)
 		status = gqe_fail(error, GQE_ERROR_VERIFICATION, "%llu of %llu cases of the self-test failed; the first: %s",
 				  (unsigned long long)test.failed, (unsigned long long)test.run, failure.message);
+	return status;
+}
+
+gqe_status gqe_selftest_tile(gqe_context *context, const struct gqe_tuned_tile *entry, gqe_error *error)
+{
+	/* As much work as the tile is for; a token has up to five slots in attention. */
+	const uint32_t most_slots = 5;
+	struct selftest test = {
+		.params = {.seed = DEFAULT_SEED, .max_tokens = DEFAULT_MAX_TOKENS},
+		.context = context,
+		.vulkan = gqe_context_vulkan(context),
+		.head_dim = entry->head_dim,
+	};
+	if (entry->up_to != 0)
+		test.params.max_tokens = entry->up_to < most_slots ? 1 : entry->up_to / most_slots;
+	struct gqe_tuning *tuning = calloc(1, sizeof(*tuning));
+	if (tuning == NULL)
+		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no host memory for a self-test");
+	struct gqe_tuned_tile always = *entry;
+	always.above = 0; /* the smallest shapes take it too */
+	gqe_tuning_set(tuning, &always);
+	test.tuning = tuning;
+	gqe_error failure = {0};
+	gqe_status status = gqe_steps_create(test.vulkan, &test.steps, error);
+	for (uint32_t number = 0; status == GQE_OK && number < DEFAULT_CASES; number++)
+		status = run_case(&test, (enum gqe_kernel)entry->kernel, (gqe_path)entry->path, (gqe_dtype)entry->weights, number,
+				  &failure, error);
+	gqe_steps_destroy(&test.steps);
+	free(tuning);
+	if (status == GQE_OK && test.failed > 0)
+		status = gqe_fail(error, GQE_ERROR_VERIFICATION, "%s", failure.message);
 	return status;
 }

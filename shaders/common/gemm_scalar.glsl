@@ -3,7 +3,7 @@
  * a and w in shared memory. n divides config_rows, and the workgroup's size divides the elements of a slice of a and of w. With 32
  * rows and 2 columns this takes 4.3 KB of shared memory.
  */
-#define GEMM_SLICE 16 /* depth in shared memory at a time; divides GEMM_BLOCK */
+#define GEMM_SLICE GQE_GEMM_SCALAR_SLICE /* depth in shared memory at a time; divides GEMM_BLOCK */
 
 const uint gemm_columns = GQE_GEMM_SCALAR_LANES * config_columns;
 const uint own_rows = config_rows * GQE_GEMM_SCALAR_LANES / gl_WorkGroupSize.x;

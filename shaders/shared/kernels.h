@@ -27,6 +27,8 @@
 
 /* Invocations across a tile's columns in the scalar path of gemm and gemm_gathered: such a tile has this times `columns`. */
 #define GQE_GEMM_SCALAR_LANES 16
+/* Depth that they keep in shared memory. */
+#define GQE_GEMM_SCALAR_SLICE 16
 
 /* Keys that the scalar path of attention handles at a time, and channels of K that it keeps in shared memory. */
 #define GQE_ATTENTION_SCALAR_KEYS 32

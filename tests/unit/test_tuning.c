@@ -24,12 +24,13 @@ static const struct gqe_capabilities eight_lanes = {
 	.storage16 = true,
 };
 
-static struct gqe_tuned_tile gemm_entry(uint32_t up_to, uint32_t rows)
+static struct gqe_tuned_tile gemm_entry(uint32_t above, uint32_t up_to, uint32_t rows)
 {
 	return (struct gqe_tuned_tile){
 		.kernel = GQE_KERNEL_GEMM,
 		.path = GQE_PATH_SUBGROUP,
 		.weights = GQE_DTYPE_F32,
+		.above = above,
 		.up_to = up_to,
 		.tile = {.workgroup = 8, .subgroup = 8, .rows = rows, .columns = 2},
 	};
@@ -41,26 +42,32 @@ static uint32_t rows_for(const struct gqe_tuning *tuning, uint32_t work_rows)
 	return tile != NULL ? tile->rows : 0;
 }
 
-static void the_nearest_amount_of_work_is_taken(void **state)
+static void the_entry_for_that_much_work_is_taken(void **state)
 {
 	(void)state;
 	struct gqe_tuning *tuning = calloc(1, sizeof(*tuning));
 	assert_non_null(tuning);
 	assert_int_equal(rows_for(NULL, 1), 0);
 	assert_int_equal(rows_for(tuning, 1), 0);
-	struct gqe_tuned_tile few = gemm_entry(64, 4), one = gemm_entry(1, 1), any = gemm_entry(0, 16);
+	struct gqe_tuned_tile few = gemm_entry(1, 64, 4), one = gemm_entry(0, 1, 1), many = gemm_entry(64, 0, 16);
 	assert_true(gqe_tuning_set(tuning, &few));
 	assert_int_equal(rows_for(tuning, 65), 0);
-	assert_true(gqe_tuning_set(tuning, &any));
+	assert_true(gqe_tuning_set(tuning, &many));
 	assert_true(gqe_tuning_set(tuning, &one));
 	assert_int_equal(rows_for(tuning, 1), 1);
 	assert_int_equal(rows_for(tuning, 2), 4);
 	assert_int_equal(rows_for(tuning, 64), 4);
 	assert_int_equal(rows_for(tuning, 65), 16);
 	assert_int_equal(rows_for(tuning, UINT32_MAX), 16);
-	any.tile.rows = 32;
-	assert_true(gqe_tuning_set(tuning, &any)); /* replaces */
+	many.tile.rows = 32;
+	assert_true(gqe_tuning_set(tuning, &many)); /* replaces */
 	assert_int_equal(tuning->count, 3);
+	assert_int_equal(rows_for(tuning, 65), 32);
+	gqe_tuning_remove(tuning, &few);
+	gqe_tuning_remove(tuning, &few); /* is not there any more */
+	assert_int_equal(tuning->count, 2);
+	assert_int_equal(rows_for(tuning, 1), 1);
+	assert_int_equal(rows_for(tuning, 2), 0); /* the tile table's */
 	assert_int_equal(rows_for(tuning, 65), 32);
 	/* Another kernel, path, dtype or head size knows nothing of it. */
 	assert_null(gqe_tuning_find(tuning, GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, GQE_DTYPE_F32, 1, 0));
@@ -76,10 +83,10 @@ static void a_full_table_takes_no_more(void **state)
 	struct gqe_tuning *tuning = calloc(1, sizeof(*tuning));
 	assert_non_null(tuning);
 	for (uint32_t i = 1; i <= GQE_MAX_TUNED_TILES; i++) {
-		struct gqe_tuned_tile entry = gemm_entry(i, 4);
+		struct gqe_tuned_tile entry = gemm_entry(0, i, 4);
 		assert_true(gqe_tuning_set(tuning, &entry));
 	}
-	struct gqe_tuned_tile known = gemm_entry(7, 8), fresh = gemm_entry(0, 8);
+	struct gqe_tuned_tile known = gemm_entry(0, 7, 8), fresh = gemm_entry(0, 0, 8);
 	assert_true(gqe_tuning_set(tuning, &known));
 	assert_false(gqe_tuning_set(tuning, &fresh));
 	free(tuning);
@@ -90,7 +97,7 @@ static void a_measured_tile_comes_before_the_table(void **state)
 	(void)state;
 	struct gqe_tuning *tuning = calloc(1, sizeof(*tuning));
 	assert_non_null(tuning);
-	struct gqe_tuned_tile entry = gemm_entry(0, 32);
+	struct gqe_tuned_tile entry = gemm_entry(64, 0, 32);
 	assert_true(gqe_tuning_set(tuning, &entry));
 	struct gqe_prepared tuned = gqe_prepare(&eight_lanes, tuning, GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, GQE_DTYPE_F32, 1000, 0);
 	struct gqe_prepared table = gqe_prepare(&eight_lanes, NULL, GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, GQE_DTYPE_F32, 1000, 0);
@@ -134,7 +141,7 @@ static void what_is_saved_is_loaded_and_illegal_entries_are_dropped(void **state
 	struct gqe_tuning *saved = calloc(1, sizeof(*saved)), *loaded = calloc(1, sizeof(*loaded));
 	assert_non_null(saved);
 	assert_non_null(loaded);
-	struct gqe_tuned_tile good = gemm_entry(64, 8), wide = gemm_entry(0, 8), unknown = gemm_entry(1, 8);
+	struct gqe_tuned_tile good = gemm_entry(1, 64, 8), wide = gemm_entry(64, 0, 8), unknown = gemm_entry(0, 1, 8);
 	wide.tile.workgroup = wide.tile.subgroup = 64;
 	unknown.kernel = GQE_KERNEL_COUNT + 5;
 	assert_true(gqe_tuning_set(saved, &good));
@@ -144,6 +151,11 @@ static void what_is_saved_is_loaded_and_illegal_entries_are_dropped(void **state
 	gqe_tuning_load(loaded, &vulkan, folder);
 	assert_int_equal(loaded->count, 1);
 	assert_memory_equal(&loaded->tiles[0], &good, sizeof(good));
+	saved->count = 0; /* nothing is faster than the table's tiles any more */
+	assert_true(gqe_tuning_save(saved, &vulkan, folder));
+	gqe_tuning_load(loaded, &vulkan, folder);
+	assert_int_equal(loaded->count, 0);
+	saved->count = 1;
 
 	vulkan.info.driver_version++;
 	gqe_tuning_load(loaded, &vulkan, folder);
@@ -162,7 +174,7 @@ static void what_is_saved_is_loaded_and_illegal_entries_are_dropped(void **state
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_nearest_amount_of_work_is_taken),
+		cmocka_unit_test(the_entry_for_that_much_work_is_taken),
 		cmocka_unit_test(a_full_table_takes_no_more),
 		cmocka_unit_test(a_measured_tile_comes_before_the_table),
 		cmocka_unit_test(what_a_device_cannot_run_is_illegal),
