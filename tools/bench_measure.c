@@ -51,6 +51,39 @@ const char *bench_clock_name(enum bench_clock clock)
 	return clock == BENCH_CLOCK_GPU ? "gpu" : clock == BENCH_CLOCK_WALL ? "wall" : "cpu";
 }
 
+int bench_peak_of(gqe_path path)
+{
+	switch (path) {
+	case GQE_PATH_SCALAR:
+	case GQE_PATH_SUBGROUP:
+		return BENCH_PEAK_F32;
+	}
+	return BENCH_PEAK_F32;
+}
+
+const char *bench_peak_name(int peak)
+{
+	static const char *const names[BENCH_PEAK_COUNT] = {
+		[BENCH_PEAK_F32] = "f32",
+		[BENCH_PEAK_F16] = "f16",
+		[BENCH_PEAK_BANDWIDTH] = "memory",
+	};
+	return names[peak];
+}
+
+const char *bench_clock_text(const struct bench_result *result)
+{
+	switch (result->plan->clock) {
+	case BENCH_CLOCK_GPU:
+		return result->has_timestamps ? "device timestamps" : "wall clock of submits";
+	case BENCH_CLOCK_WALL:
+		return "wall clock";
+	case BENCH_CLOCK_CPU:
+		break;
+	}
+	return "processor time";
+}
+
 const char *bench_dtype_name(gqe_dtype dtype)
 {
 	return dtype == GQE_DTYPE_F16 ? "f16" : "f32";
@@ -266,9 +299,10 @@ gqe_status bench_measure(const struct bench_plan *plan, gqe_context *context, st
 		status = sample_peaks(&measurement, error);
 	for (size_t i = 0; i < result->record_count && status == GQE_OK; i += plan->attention_count)
 		status = measure_group(&measurement, &result->records[i], error);
-	const struct bench_peak *peak = &result->peaks[plan->dtype == GQE_DTYPE_F16 ? BENCH_PEAK_F16 : BENCH_PEAK_F32];
-	for (size_t i = 0; i < result->record_count; i++)
-		result->records[i].peak_fraction = peak->exists ? result->records[i].gflops / peak->best : NAN;
+	for (size_t i = 0; i < result->record_count; i++) {
+		struct bench_record *record = &result->records[i];
+		record->peak_fraction = record->gflops / result->peaks[bench_peak_of(record->info.path)].best;
+	}
 	gqe_context_memory(context, &result->memory);
 	for (int i = 0; i < BENCH_PEAK_COUNT; i++)
 		gqe_bench_destroy(&measurement.peaks[i]);
@@ -286,8 +320,8 @@ void bench_result_free(struct bench_result *result)
 	*result = (struct bench_result){0};
 }
 
-static const struct bench_record *find(const struct bench_result *result, gqe_bench_what what, gqe_attention attention,
-				       uint32_t tokens)
+const struct bench_record *bench_find(const struct bench_result *result, gqe_bench_what what, gqe_attention attention,
+				      uint32_t tokens)
 {
 	for (size_t i = 0; i < result->record_count; i++) {
 		const struct bench_record *record = &result->records[i];
@@ -299,10 +333,10 @@ static const struct bench_record *find(const struct bench_result *result, gqe_be
 
 bool bench_speedup_at(const struct bench_result *result, uint32_t tokens, struct bench_speedup *speedup)
 {
-	const struct bench_record *layer_gqe = find(result, GQE_BENCH_LAYER, GQE_ATTENTION_GQE, tokens);
-	const struct bench_record *layer_gqa = find(result, GQE_BENCH_LAYER, GQE_ATTENTION_GQA, tokens);
-	const struct bench_record *gqe = find(result, GQE_BENCH_ATTENTION, GQE_ATTENTION_GQE, tokens);
-	const struct bench_record *gqa = find(result, GQE_BENCH_ATTENTION, GQE_ATTENTION_GQA, tokens);
+	const struct bench_record *layer_gqe = bench_find(result, GQE_BENCH_LAYER, GQE_ATTENTION_GQE, tokens);
+	const struct bench_record *layer_gqa = bench_find(result, GQE_BENCH_LAYER, GQE_ATTENTION_GQA, tokens);
+	const struct bench_record *gqe = bench_find(result, GQE_BENCH_ATTENTION, GQE_ATTENTION_GQE, tokens);
+	const struct bench_record *gqa = bench_find(result, GQE_BENCH_ATTENTION, GQE_ATTENTION_GQA, tokens);
 	const int step = GQE_LAYER_STEP_ATTENTION;
 	const bool has_layer = layer_gqe && layer_gqa, has_attention = gqe && gqa;
 	*speedup = (struct bench_speedup){tokens, NAN, NAN, NAN, NAN};

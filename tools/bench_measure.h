@@ -35,7 +35,7 @@ struct bench_record {
 	gqe_bench_times *samples; /* [plan.samples] */
 	double median_ms, gflops;
 	double step_ms[GQE_LAYER_STEP_COUNT]; /* medians, on the device */
-	double peak_fraction;                 /* of the peak of the dtype's arithmetic; NaN: unknown */
+	double peak_fraction;                 /* of the peak of the arithmetic; NaN: unknown */
 };
 
 enum { BENCH_PEAK_F32, BENCH_PEAK_F16, BENCH_PEAK_BANDWIDTH, BENCH_PEAK_COUNT };
@@ -69,8 +69,19 @@ struct bench_result {
 gqe_status bench_measure(const struct bench_plan *plan, gqe_context *context, struct bench_result *result, gqe_error *error);
 void bench_result_free(struct bench_result *result);
 
+/* The record of that kind, attention and length, or NULL. */
+const struct bench_record *bench_find(const struct bench_result *result, gqe_bench_what what, gqe_attention attention,
+				      uint32_t tokens);
+
 /* The speedup at one length, from layer records, or attention records, of both kinds; false: not both were measured. */
 bool bench_speedup_at(const struct bench_result *result, uint32_t tokens, struct bench_speedup *speedup);
+
+/* The peak of the arithmetic that a path computes in, whatever the dtype is that it stores. */
+int bench_peak_of(gqe_path path);
+/* "f32", "f16", "memory" */
+const char *bench_peak_name(int peak);
+/* The clock that medians are of, in words. */
+const char *bench_clock_text(const struct bench_result *result);
 
 /* "gqe" or "gqa" */
 const char *bench_attention_name(gqe_attention attention);

@@ -6,25 +6,6 @@
 #include <inttypes.h>
 #include <math.h>
 
-static const char *const peak_names[BENCH_PEAK_COUNT] = {
-	[BENCH_PEAK_F32] = "f32",
-	[BENCH_PEAK_F16] = "f16",
-	[BENCH_PEAK_BANDWIDTH] = "memory",
-};
-
-static const char *clock_text(const struct bench_result *result)
-{
-	switch (result->plan->clock) {
-	case BENCH_CLOCK_GPU:
-		return result->has_timestamps ? "device timestamps" : "wall clock of submits";
-	case BENCH_CLOCK_WALL:
-		return "wall clock";
-	case BENCH_CLOCK_CPU:
-		break;
-	}
-	return "processor time";
-}
-
 static const char *peak_unit(int peak)
 {
 	return peak == BENCH_PEAK_BANDWIDTH ? "GB/s" : "GFLOP/s";
@@ -61,12 +42,12 @@ static void print_setting(const struct bench_result *result, const char *line_be
 		printf("%shidden size %u, %u heads, %u KV heads, top-%u, head size %u, %s, routing %s%s\n", line_begin,
 		       config->hidden_size, config->heads, config->kv_heads, config->top_k, config->head_dim,
 		       bench_dtype_name(plan->dtype), bench_routing_name(plan->routing), line_end);
-	printf("%smedian of %u after %u to warm up, %s%s\n", line_begin, plan->samples, plan->warmups, clock_text(result),
+	printf("%smedian of %u after %u to warm up, %s%s\n", line_begin, plan->samples, plan->warmups, bench_clock_text(result),
 	       line_end);
 	printf("%speak:", line_begin);
 	for (int i = 0; i < BENCH_PEAK_COUNT; i++)
 		if (result->peaks[i].exists)
-			printf("%s %s %s %s", i ? "," : "", peak_names[i], measured(result->peaks[i].best).text, peak_unit(i));
+			printf("%s %s %s %s", i ? "," : "", bench_peak_name(i), measured(result->peaks[i].best).text, peak_unit(i));
 	printf(" (best of %u)%s\n", result->peaks[BENCH_PEAK_F32].samples, line_end);
 }
 

@@ -9,7 +9,7 @@
 enum bench_format { FORMAT_TABLE = 1, FORMAT_MARKDOWN, FORMAT_CSV, FORMAT_JSON };
 
 struct bench_options {
-	const char *what, *tokens, *attention, *routing;
+	const char *what, *tokens, *attention, *routing, *plot;
 	uint32_t hidden, heads, kv_heads, top_k, head_dim;
 	uint32_t last_chunk, warmups, samples;
 	int dtype, format, clock;
@@ -42,6 +42,8 @@ static const struct option bench_options[] = {
 	{"--clock", 0, "CLOCK", OPTION_CHOICE, AT(clock), 0, 0, clock_choices,
 	 "what medians and rates are of: gpu, wall, or cpu (processor time, for CPU drivers on a busy machine) (default: gpu)"},
 	{"--format", 0, "FORMAT", OPTION_CHOICE, AT(format), 0, 0, format_choices, "table, md, csv or json (default: table)"},
+	{"--plot", 0, "P.png", OPTION_TEXT, AT(plot), 0, 0, NULL,
+	 "also draw speedup over length and rates against the peak, 1200 x 800"},
 	{0},
 };
 #undef AT
@@ -178,6 +180,10 @@ static gqe_status make_plan(const struct program *program, const struct bench_op
 		.clock = (enum bench_clock)options->clock,
 	};
 	gqe_status status = plan_what(options, plan, error);
+	if (status == GQE_OK && options->plot && plan->what_count == 0)
+		status = error_set(error, GQE_ERROR_USAGE, "option '--plot': there is nothing to draw of peaks alone");
+	if (status == GQE_OK && options->plot)
+		status = program_check_writable("--plot", options->plot, error);
 	if (status == GQE_OK)
 		status = plan_tokens(options, plan, error);
 	if (status == GQE_OK)
@@ -189,9 +195,12 @@ static gqe_status make_plan(const struct program *program, const struct bench_op
 	return status;
 }
 
-static gqe_status report(const struct bench_result *result, enum bench_format format)
+static gqe_status report(const struct bench_result *result, const struct bench_options *options, gqe_error *error)
 {
-	switch (format) {
+	gqe_status status = options->plot ? bench_plot(result, options->plot, error) : GQE_OK;
+	if (status != GQE_OK)
+		return status;
+	switch ((enum bench_format)options->format) {
 	case FORMAT_TABLE:
 		bench_print_table(result);
 		break;
@@ -202,12 +211,13 @@ static gqe_status report(const struct bench_result *result, enum bench_format fo
 		bench_print_csv(result);
 		break;
 	case FORMAT_JSON:
-		return program_print_json(result->plan->program, bench_json(result));
+		status = program_print_json(result->plan->program, bench_json(result));
+		return status == GQE_OK ? GQE_OK : error_no_memory(error);
 	}
 	return GQE_OK;
 }
 
-static gqe_status measure_and_report(const struct bench_plan *plan, enum bench_format format, gqe_error *error)
+static gqe_status measure_and_report(const struct bench_plan *plan, const struct bench_options *options, gqe_error *error)
 {
 	gqe_context *context = NULL;
 	struct bench_result result = {0};
@@ -218,11 +228,8 @@ static gqe_status measure_and_report(const struct bench_plan *plan, enum bench_f
 		status = bench_measure(plan, context, &result, error);
 	if (status == GQE_OK)
 		status = program_check_validation(plan->program, context, error);
-	if (status == GQE_OK) {
-		status = report(&result, format);
-		if (status != GQE_OK)
-			error_no_memory(error);
-	}
+	if (status == GQE_OK)
+		status = report(&result, options, error);
 	bench_result_free(&result);
 	gqe_context_destroy(&context);
 	return status;
@@ -266,7 +273,7 @@ gqe_status cmd_bench(int argc, char **argv)
 	gqe_tensor_file *file = NULL;
 	gqe_status status = make_plan(&program, &options, &plan, &file, &error);
 	if (status == GQE_OK)
-		status = measure_and_report(&plan, (enum bench_format)options.format, &error);
+		status = measure_and_report(&plan, &options, &error);
 	if (status != GQE_OK)
 		program_fail(&program, &error);
 	gqe_tensor_file_destroy(&file);

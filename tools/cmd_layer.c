@@ -5,7 +5,6 @@
 #include "tensor_values.h"
 #include "terminal.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,22 +180,6 @@ static void report(const struct program *program, const struct layer_options *op
 	program_print_json(program, document);
 }
 
-/* That the output could be written, found out before the work instead of after it. */
-static gqe_status check_writable(const char *path, gqe_error *error)
-{
-	FILE *existing = fopen(path, "rb");
-	FILE *file = fopen(path, "ab");
-	int reason = errno;
-	if (existing)
-		fclose(existing);
-	if (!file)
-		return error_set(error, GQE_ERROR_USAGE, "--output: cannot write '%s': %s", path, strerror(reason));
-	fclose(file);
-	if (!existing)
-		remove(path);
-	return GQE_OK;
-}
-
 static gqe_status compute(const struct program *program, const struct layer_options *options, struct layer_tensors *tensors,
 			  struct layer_pass *pass, gqe_error *error)
 {
@@ -208,7 +191,7 @@ static gqe_status compute(const struct program *program, const struct layer_opti
 	double began = 0;
 	gqe_status status = gqe_layer_config_read(options->config, &config, error);
 	if (status == GQE_OK)
-		status = check_writable(options->output, error);
+		status = program_check_writable("--output", options->output, error);
 	if (status == GQE_OK)
 		status = gqe_tensor_file_open(options->weights, &weights, error);
 	if (status == GQE_OK)

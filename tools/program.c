@@ -2,6 +2,7 @@
 
 #include "terminal.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -120,6 +121,21 @@ gqe_status program_check_validation(const struct program *program, const gqe_con
 	if (count == 0)
 		return GQE_OK;
 	return error_set(error, GQE_ERROR_VERIFICATION, "the validation layer reported %u error%s", count, count == 1 ? "" : "s");
+}
+
+gqe_status program_check_writable(const char *option, const char *path, gqe_error *error)
+{
+	FILE *existing = fopen(path, "rb");
+	FILE *file = fopen(path, "ab");
+	int reason = errno;
+	if (existing)
+		fclose(existing);
+	if (!file)
+		return error_set(error, GQE_ERROR_USAGE, "%s: cannot write '%s': %s", option, path, strerror(reason));
+	fclose(file);
+	if (!existing)
+		remove(path);
+	return GQE_OK;
 }
 
 gqe_status program_print_json(const struct program *program, cJSON *document)

@@ -39,6 +39,9 @@ gqe_status program_context(const struct program *program, gqe_context **context,
 /* With --validate: GQE_ERROR_VERIFICATION when the layer reported errors. Otherwise GQE_OK. */
 gqe_status program_check_validation(const struct program *program, const gqe_context *context, gqe_error *error);
 
+/* That a file could be written, found out before the work instead of after it. `option` names the file in the message. */
+gqe_status program_check_writable(const char *option, const char *path, gqe_error *error);
+
 /* Prints the document to stdout and frees it. Additions that failed for lack of memory show as a missing document: an error. */
 gqe_status program_print_json(const struct program *program, cJSON *document);
 /* A number, or null when it is not finite. */

@@ -7,7 +7,7 @@
 #define WORKGROUP 64
 /* What a sample should take: far more than a submit costs, far less than a watchdog allows. */
 #define SAMPLE_SECONDS 0.04
-#define RUNS_OF_A_CANDIDATE 3
+#define RUNS_OF_A_CANDIDATE 2
 
 /* A loop of peak_fma; the first guess takes 0.07 s on the slowest driver known, which does 1 GFLOP/s. */
 #define FMA_FIRST_ITERATIONS 16
