@@ -1,10 +1,9 @@
 /* The program as a user calls it: exit codes, what goes to stdout and what to stderr, messages, JSON. */
 #include "support/layer_fixture.h"
 #include "support/model_fixture.h"
+#include "support/program_runner.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,36 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_ARGUMENTS 24
-
-/* One run of the program. */
-struct result {
-	int exit_code; /* -1: killed by a signal */
-	char *out, *err;
-};
-
-static char *read_file(const char *path)
-{
-	FILE *file = fopen(path, "rb");
-	assert_non_null(file);
-	fseek(file, 0, SEEK_END);
-	size_t size = (size_t)ftell(file);
-	char *text = must_allocate(size + 1);
-	rewind(file);
-	assert_int_equal(fread(text, 1, size, file), size);
-	text[size] = 0;
-	fclose(file);
-	return text;
-}
-
-/* A folder for the files of the tests and the outputs of the runs. */
-static char folder[256];
 static struct model_fixture bytes_model;
 
 static int make_files(void **state)
 {
 	(void)state;
-	make_folder(folder);
+	program_open_folder();
 	bytes_model = (struct model_fixture){.config = small_model_config(), .seed = 5};
 	bytes_model.config.vocab_size = 256;
 	model_fixture_init(&bytes_model);
@@ -54,91 +29,8 @@ static int remove_files(void **state)
 {
 	(void)state;
 	model_fixture_free(&bytes_model);
-	remove_folder(folder);
+	program_remove_folder();
 	return 0;
-}
-
-static const char *in_folder(const char *name)
-{
-	static char paths[4][512];
-	static int next;
-	char *path = paths[next++ % 4];
-	snprintf(path, 512, "%s/%s", folder, name);
-	return path;
-}
-
-static void redirect(const char *path, int flags, int descriptor)
-{
-	int file = open(path, flags, 0600);
-	if (file < 0 || dup2(file, descriptor) < 0)
-		_exit(126);
-	close(file);
-}
-
-/* Starts the program with stdin, stdout and stderr at files of the folder. */
-static pid_t start(const char *const *arguments, const char *stdin_path, const char *stdout_path)
-{
-	const char *argv[MAX_ARGUMENTS + 2] = {GQE_PROGRAM};
-	for (int i = 0; arguments[i]; i++) {
-		assert_true(i < MAX_ARGUMENTS);
-		argv[i + 1] = arguments[i];
-	}
-	fflush(NULL);
-	pid_t child = fork();
-	assert_true(child >= 0);
-	if (child == 0) {
-		redirect(stdin_path ? stdin_path : "/dev/null", O_RDONLY, STDIN_FILENO);
-		redirect(stdout_path ? stdout_path : in_folder("stdout"), O_CREAT | O_TRUNC | O_WRONLY, STDOUT_FILENO);
-		redirect(in_folder("stderr"), O_CREAT | O_TRUNC | O_WRONLY, STDERR_FILENO);
-		execv(GQE_PROGRAM, (char *const *)argv);
-		_exit(127);
-	}
-	return child;
-}
-
-static struct result finish(pid_t child)
-{
-	int status;
-	assert_int_equal(waitpid(child, &status, 0), child);
-	return (struct result){WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(in_folder("stdout")),
-			       read_file(in_folder("stderr"))};
-}
-
-static void result_free(struct result *result)
-{
-	free(result->out);
-	free(result->err);
-}
-
-/* RUN("devices", "--json") */
-#define RUN(...) finish(start((const char *const[]){__VA_ARGS__, NULL}, NULL, NULL))
-
-/* A run that must end with `code`; with a code that is not 0, `text` must be in stderr and stdout be empty. */
-static void expect(struct result result, int code, const char *text)
-{
-	const char *where = code == 0 ? result.out : result.err;
-	if (result.exit_code != code || !strstr(where, text) || (code != 0 && result.out[0]))
-		fail_msg("exit code %d, expected %d with '%s'\nstdout: %s\nstderr: %s", result.exit_code, code, text, result.out,
-			 result.err);
-	result_free(&result);
-}
-
-/* stdout as the one JSON document that it must be */
-static cJSON *parse_json(const struct result *result)
-{
-	const char *end;
-	cJSON *document = cJSON_ParseWithOpts(result->out, &end, true);
-	if (!document)
-		fail_msg("stdout is not one JSON document: %s\nstderr: %s", result->out, result->err);
-	return document;
-}
-
-static double number_at(const cJSON *object, const char *key)
-{
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-	if (!cJSON_IsNumber(item))
-		fail_msg("no number '%s'", key);
-	return item->valuedouble;
 }
 
 static void help_goes_to_stdout(void **state)

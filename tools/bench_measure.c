@@ -176,9 +176,12 @@ static gqe_status create_bench(struct measurement *measurement, struct bench_rec
 		.cancelled = is_interrupted,
 		.user = measurement,
 	};
-	gqe_status status = gqe_bench_create(measurement->context, &params, bench, error);
+	gqe_error cause = {0};
+	gqe_status status = gqe_bench_create(measurement->context, &params, bench, &cause);
+	if (status == GQE_ERROR_BAD_INPUT && plan->experts)
+		return error_set(error, status, "%s: %s", plan->experts->file, cause.message);
 	if (status != GQE_OK)
-		return status;
+		return *error = cause, status;
 	record->info = gqe_bench_get_info(*bench);
 	record->samples = calloc(plan->samples, sizeof(*record->samples));
 	return record->samples ? GQE_OK : error_no_memory(error);

@@ -91,8 +91,8 @@ typedef struct gqe_bench_params {
 typedef struct gqe_bench gqe_bench;
 
 /*
- * Blocks until the first pass is done. GQE_ERROR_VERIFICATION when the router's choice was not the one asked for;
- * GQE_ERROR_USAGE for the reference device, which has no kernels to measure.
+ * Blocks until the first pass is done. GQE_ERROR_BAD_INPUT for a config or experts that cannot be; GQE_ERROR_VERIFICATION when the
+ * router's choice was not the one asked for; GQE_ERROR_USAGE for the reference device, which has no kernels to measure.
  */
 GQE_API gqe_status gqe_bench_create(gqe_context *context, const gqe_bench_params *params, gqe_bench **bench, gqe_error *error);
 GQE_API void gqe_bench_destroy(gqe_bench **bench);

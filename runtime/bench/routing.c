@@ -68,7 +68,7 @@ gqe_status gqe_bench_check_experts(const gqe_layer_config *config, const int32_t
 			const bool is_expert = chosen[rank] >= 0 && (uint32_t)chosen[rank] < per_group;
 			if (!is_expert || taken[chosen[rank]])
 				return gqe_fail(
-					error, GQE_ERROR_USAGE,
+					error, GQE_ERROR_BAD_INPUT,
 					"the routing of token %llu, group %llu is not %u different experts 0...%u (there is a %d)",
 					(unsigned long long)(i / config->kv_heads), (unsigned long long)(i % config->kv_heads),
 					config->top_k, per_group - 1, (int)chosen[rank]);

@@ -12,7 +12,7 @@
 /* Fills experts [tokens, G, k] in rank order; `given` [tokens, G, k] for GQE_BENCH_GIVEN. */
 void gqe_bench_choose_experts(const gqe_layer_config *config, gqe_bench_routing routing, const int32_t *given,
 			      struct gqe_random *random, uint32_t tokens, int32_t *experts);
-/* GQE_ERROR_USAGE unless every group of experts [tokens, G, k] holds k different ones of 0...M-1. */
+/* GQE_ERROR_BAD_INPUT unless every group of experts [tokens, G, k] holds k different ones of 0...M-1. */
 gqe_status gqe_bench_check_experts(const gqe_layer_config *config, const int32_t *experts, uint32_t tokens, gqe_error *error);
 
 /* Overwrites the code's channels of x [tokens, d]. */
