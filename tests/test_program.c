@@ -36,11 +36,11 @@ static int remove_files(void **state)
 static void help_goes_to_stdout(void **state)
 {
 	(void)state;
-	static const char *const commands[] = {"devices", "run", "layer", "inspect", "selftest"};
+	static const char *const commands[] = {"devices", "run", "layer", "inspect", "bench", "tune", "selftest"};
 	expect(RUN("--version"), 0, "gqe 0.1.0");
 	expect(RUN("help"), 0, "Commands:");
 	expect(RUN("--help"), 0, "Commands:");
-	for (size_t i = 0; i < 5; i++) {
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		struct result result = RUN(commands[i], "--help");
 		assert_int_equal(result.exit_code, 0);
 		assert_non_null(strstr(result.out, "--device"));

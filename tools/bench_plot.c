@@ -237,7 +237,7 @@ static void rates_of(const struct bench_result *result, gqe_bench_what what, gqe
 
 static void plot_rates(struct panel *panel, const struct bench_result *result)
 {
-	static const struct {
+	const struct {
 		gqe_bench_what what;
 		gqe_attention attention;
 		struct look look;
