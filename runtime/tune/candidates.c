@@ -1,10 +1,17 @@
 #include "tune/candidates.h"
 
 /*
- * f32 values that a lane may hold: twice the registers of any GPU, since the estimate below leaves out what the compiler shares.
- * More than that spills for certain, and compiling it takes long.
+ * f32 values that a lane may hold. A GPU lane has at most 256 registers; one with subgroups of 8 or 16 has 128 registers of that
+ * many lanes a thread, which wider subgroups share. What needs more spills for certain, and takes long to compile. A CPU driver
+ * puts the values on its stack; what grows is the time to compile.
  */
-#define MOST_LANE_VALUES 512
+static uint32_t most_lane_values(const struct gqe_capabilities *capabilities, uint32_t subgroup)
+{
+	uint32_t smallest = capabilities->subgroup_size_min;
+	if (capabilities->is_cpu || smallest > 16)
+		return 256;
+	return 128 * smallest / subgroup;
+}
 
 struct candidates {
 	const struct gqe_capabilities *capabilities;
@@ -60,9 +67,7 @@ static void offer_subgroup_tiles(struct candidates *candidates)
 			for (uint32_t columns = 1; columns <= 8; columns *= 2) {
 				struct gqe_tile tile = {
 					.workgroup = subgroup, .subgroup = subgroup, .rows = rows, .columns = columns};
-				/* On a CPU driver a lane's values go to the stack; what grows is the time to compile. */
-				uint32_t most = capabilities->is_cpu ? MOST_LANE_VALUES / 2 : MOST_LANE_VALUES;
-				if (lane_values(candidates, &tile) <= most)
+				if (lane_values(candidates, &tile) <= most_lane_values(capabilities, subgroup))
 					offer(candidates, tile);
 			}
 }

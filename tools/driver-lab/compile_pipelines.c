@@ -2,9 +2,10 @@
  * Compiles every pipeline that the library may ask for on the one Vulkan device it sees, without submitting anything, and writes
  * what the driver's compiler says of each as JSON:
  *
- *   compile-pipelines TARGET OUT.json [FOLDER FOR THE ASSEMBLY]
+ *   compile-pipelines [--candidates] TARGET OUT.json [FOLDER FOR THE ASSEMBLY]
  *
- * The device, its ladder and its tiles are the library's own. report-pipelines judges the result; this program fails only when it
+ * The device, its ladder and its tiles are the library's own. With --candidates: instead of the tiles that the library chooses, all
+ * that gqe_tune would measure on the device, for much work. report-pipelines judges the result; this program fails only when it
  * could not do its work.
  */
 #include <cjson/cJSON.h>
@@ -16,6 +17,7 @@
 
 #include "attention/prepared.h"
 #include "disassembly.h"
+#include "tune/candidates.h"
 #include "vulkan/pipeline.h"
 
 /* What models have, and the smallest and largest that there are. */
@@ -182,6 +184,50 @@ static void compile(void *user, const struct gqe_prepared_case *prepared_case)
 	compilation->number++;
 }
 
+/* One kernel's candidates, the library's own tile first. */
+static void compile_candidates_of(struct compilation *compilation, enum gqe_kernel kernel, gqe_path path, gqe_dtype weights,
+				  uint32_t head_dim)
+{
+	const struct gqe_capabilities *capabilities = &compilation->vulkan->capabilities;
+	static struct gqe_tuning tuning;
+	struct gqe_tile tiles[1 + GQE_MAX_CANDIDATES];
+	tiles[0] = gqe_tile_choose(capabilities, kernel, path, UINT32_MAX, head_dim);
+	uint32_t count = 1 + gqe_tile_candidates(capabilities, kernel, path, 0, head_dim, &tiles[0], &tiles[1]);
+	for (uint32_t i = 0; i < count; i++) {
+		tuning = (struct gqe_tuning){
+			.count = 1,
+			.tiles = {{.kernel = kernel, .path = path, .weights = weights, .head_dim = head_dim, .tile = tiles[i]}},
+		};
+		struct gqe_prepared_case candidate = {
+			.kernel = kernel,
+			.path = path,
+			.weights = weights,
+			.head_dim = head_dim,
+			.work_rows = UINT32_MAX,
+			.prepared = gqe_prepare(capabilities, &tuning, kernel, path, weights, UINT32_MAX, head_dim),
+		};
+		compile(compilation, &candidate);
+	}
+}
+
+static void compile_candidates(struct compilation *compilation)
+{
+	const struct gqe_capabilities *capabilities = &compilation->vulkan->capabilities;
+	gqe_dtype weights = capabilities->storage16 ? GQE_DTYPE_F16 : GQE_DTYPE_F32;
+	gqe_path paths[8];
+	uint32_t path_count = gqe_ladder(capabilities, paths);
+	for (uint32_t p = 0; p < path_count; p++) {
+		if (gqe_kernel_has(GQE_KERNEL_ATTENTION, paths[p], weights)) {
+			compile_candidates_of(compilation, GQE_KERNEL_ATTENTION, paths[p], weights, 64);
+			compile_candidates_of(compilation, GQE_KERNEL_ATTENTION, paths[p], weights, 128);
+		}
+		if (gqe_kernel_has(GQE_KERNEL_GEMM, paths[p], weights))
+			compile_candidates_of(compilation, GQE_KERNEL_GEMM, paths[p], weights, 0);
+		if (gqe_kernel_has(GQE_KERNEL_GEMM_GATHERED, paths[p], weights))
+			compile_candidates_of(compilation, GQE_KERNEL_GEMM_GATHERED, paths[p], weights, 0);
+	}
+}
+
 static void add_device(const struct gqe_vulkan *vulkan, cJSON *document)
 {
 	const struct gqe_capabilities *capabilities = &vulkan->capabilities;
@@ -210,8 +256,11 @@ static bool write_document(const cJSON *document, const char *path)
 
 int main(int argc, char **argv)
 {
+	bool candidates = argc > 1 && strcmp(argv[1], "--candidates") == 0;
+	argc -= candidates;
+	argv += candidates;
 	if (argc != 3 && argc != 4) {
-		fprintf(stderr, "usage: compile-pipelines TARGET OUT.json [FOLDER FOR THE ASSEMBLY]\n");
+		fprintf(stderr, "usage: compile-pipelines [--candidates] TARGET OUT.json [FOLDER FOR THE ASSEMBLY]\n");
 		return 2;
 	}
 	gqe_error error = {0};
@@ -228,7 +277,10 @@ int main(int argc, char **argv)
 	compilation.best_path = paths[gqe_ladder(&compilation.vulkan->capabilities, paths) - 1];
 	compilation.pipelines = cJSON_AddArrayToObject(document, "pipelines");
 	double began = seconds_now();
-	gqe_prepared_visit(&compilation.vulkan->capabilities, head_dims, GQE_COUNT(head_dims), compile, &compilation);
+	if (candidates)
+		compile_candidates(&compilation);
+	else
+		gqe_prepared_visit(&compilation.vulkan->capabilities, head_dims, GQE_COUNT(head_dims), compile, &compilation);
 	cJSON_AddNumberToObject(document, "seconds", seconds_now() - began);
 	if (compilation.failed)
 		fprintf(stderr, "compile-pipelines: %s: out of memory, or the assembly cannot be written\n", argv[1]);

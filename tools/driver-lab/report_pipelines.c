@@ -6,6 +6,10 @@
  * makes pipelines.json and pipelines.md (everything) and summary.md (what docs/drivers.md shows) in OUT-FOLDER, names each fault on
  * standard error, and fails when there is one that EXCEPTIONS does not list, or when EXCEPTIONS lists one that is gone.
  *
+ *   report-pipelines --candidates OUT-FOLDER TARGET.json...
+ *
+ * makes candidates.md of what compile-pipelines --candidates found, for choosing the rows of the tile table: nothing is judged.
+ *
  * A line of EXCEPTIONS:  TARGET KERNEL PATH WEIGHTS HEAD_DIM ROWS FAULT | reason | link     (a field may be *; # begins a comment)
  */
 #include <cjson/cJSON.h>
@@ -358,6 +362,87 @@ static void write_summary(FILE *file, const struct report *report)
 		fprintf(file, "- %s\n", report->exceptions[e].text);
 }
 
+/* ---- candidates ---- */
+
+/* Multiply-adds and matrix instructions among all that a loop issues to the vector pipe and to memory; loops count by their depth.
+ */
+static double share_of_multiplies(const cJSON *executable)
+{
+	static const char *const others[] = {"alu", "memory", "shared", "subgroup"};
+	const double trips = 8; /* of a loop inside another: any number that tells inner loops from outer ones */
+	double multiplies = 0, all = 0;
+	const cJSON *loop;
+	cJSON_ArrayForEach(loop, cJSON_GetObjectItemCaseSensitive(executable, "loops")) {
+		double weight = 1;
+		for (double depth = number_of(loop, "depth"); depth > 0; depth--)
+			weight *= trips;
+		double useful = number_of(loop, "fma") + number_of(loop, "matrix");
+		multiplies += weight * useful;
+		all += weight * useful;
+		for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+			all += weight * number_of(loop, others[i]);
+	}
+	return all > 0 ? multiplies / all : 0;
+}
+
+static const cJSON *executable_of(const cJSON *pipeline)
+{
+	return cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(pipeline, "executables"), 0);
+}
+
+static bool same_kernel(const cJSON *a, const cJSON *b)
+{
+	return strcmp(text_of(a, "kernel"), text_of(b, "kernel")) == 0 && strcmp(text_of(a, "path"), text_of(b, "path")) == 0 &&
+	       number_of(a, "head_dim") == number_of(b, "head_dim");
+}
+
+static int by_share(const void *left, const void *right)
+{
+	const cJSON *const *a = left, *const *b = right;
+	double share_a = share_of_multiplies(executable_of(*a)), share_b = share_of_multiplies(executable_of(*b));
+	return share_a > share_b ? -1 : share_a < share_b;
+}
+
+/* The candidates of one kernel that do not spill, those with the largest share of multiplies first. Returns the last of them. */
+static const cJSON *write_kernel(FILE *file, const cJSON *first)
+{
+	const cJSON *list[256];
+	size_t count = 0;
+	int spilled = 0;
+	const cJSON *last = first;
+	for (const cJSON *pipeline = first; pipeline != NULL && same_kernel(first, pipeline); pipeline = pipeline->next) {
+		struct facts facts = facts_of(executable_of(pipeline));
+		bool is_clean = executable_of(pipeline) != NULL && facts.spills <= 0 && facts.scratch <= 0;
+		last = pipeline;
+		spilled += !is_clean;
+		if (is_clean && count < sizeof(list) / sizeof(list[0]))
+			list[count++] = pipeline;
+	}
+	qsort(list, count, sizeof(list[0]), by_share);
+	fprintf(file, "\n### %s, %s %s, head size %.0f (%d more spill or do not compile)\n\n", text_of(first, "kernel"),
+		text_of(first, "path"), text_of(first, "weights"), number_of(first, "head_dim"), spilled);
+	fprintf(file,
+		"| | multiplies | tile | workgroup | subgroup |%s loops |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+		fact_columns);
+	for (size_t i = 0; i < count; i++) {
+		fprintf(file, "| %s | %.0f%% |", list[i] == first ? "ours" : "", 100 * share_of_multiplies(executable_of(list[i])));
+		write_pipeline(file, list[i], true);
+	}
+	return last;
+}
+
+static void write_candidates(FILE *file, const struct report *report)
+{
+	const cJSON *target;
+	fputs("# Tiles that could be chosen\n\nOurs is the tile table's. What the columns mean stands in docs/drivers.md.\n", file);
+	cJSON_ArrayForEach(target, report->targets) {
+		fprintf(file, "\n## %s: %s\n", text_of(target, "target"), text_of(target, "device"));
+		const cJSON *pipelines = cJSON_GetObjectItemCaseSensitive(target, "pipelines");
+		for (const cJSON *first = pipelines->child; first != NULL; first = first->next)
+			first = write_kernel(file, first);
+	}
+}
+
 static void write_json(FILE *file, const struct report *report)
 {
 	char *text = cJSON_PrintUnformatted(report->targets);
@@ -436,17 +521,20 @@ static cJSON *read_target(const char *path)
 int main(int argc, char **argv)
 {
 	if (argc < 4) {
-		fprintf(stderr, "usage: report-pipelines EXCEPTIONS OUT-FOLDER TARGET.json...\n");
+		fprintf(stderr, "usage: report-pipelines EXCEPTIONS|--candidates OUT-FOLDER TARGET.json...\n");
 		return 2;
 	}
 	static struct report report;
+	bool candidates = strcmp(argv[1], "--candidates") == 0;
 	report.targets = cJSON_CreateArray();
-	bool good = report.targets != NULL && read_exceptions(&report, argv[1]);
+	bool good = report.targets != NULL && (candidates || read_exceptions(&report, argv[1]));
 	for (int i = 3; i < argc && good; i++) {
 		cJSON *target = read_target(argv[i]);
 		good = target != NULL && cJSON_AddItemToArray(report.targets, target);
 	}
-	if (good) {
+	if (good && candidates) {
+		good = write_file(&report, argv[2], "candidates.md", write_candidates);
+	} else if (good) {
 		judge_all(&report);
 		good = write_file(&report, argv[2], "pipelines.json", write_json) &&
 		       write_file(&report, argv[2], "pipelines.md", write_everything) &&
