@@ -8,12 +8,23 @@
 /* Bytes converted on the host at a time. */
 #define SLAB_BYTES (4u << 20)
 
+/*
+ * Whole vec4s. Rows whose first bytes are a multiple of a kilobyte apart fall into the same few sets of a cache, and a product
+ * reads many rows at once; a cache line more spreads them.
+ */
+static uint32_t padded_stride(uint64_t cols, gqe_dtype dtype)
+{
+	const uint64_t stride = gqe_align_up(cols, 4), element = gqe_dtype_size(dtype);
+	const bool collides = stride > 0 && stride * element % 1024 == 0;
+	return (uint32_t)(stride + (collides ? 64 / element : 0));
+}
+
 void gqe_matrix_reserve(struct gqe_arena *arena, struct gqe_matrix *matrix, uint64_t rows, uint64_t cols, gqe_dtype dtype)
 {
 	*matrix = (struct gqe_matrix){
 		.rows = (uint32_t)rows,
 		.cols = (uint32_t)cols,
-		.stride = (uint32_t)gqe_align_up(cols, 4),
+		.stride = padded_stride(cols, dtype),
 		.dtype = dtype,
 	};
 	gqe_arena_reserve(arena, &matrix->buffer, rows * matrix->stride * gqe_dtype_size(dtype));

@@ -1,4 +1,4 @@
-/* A weight matrix on the device: rows padded to whole vec4s with zeros, in the dtype the kernels read. A bias is one of one row. */
+/* A weight matrix on the device: rows padded with zeros, in the dtype the kernels read. A bias is one of one row. */
 #ifndef GQE_ATTENTION_MATRIX_H
 #define GQE_ATTENTION_MATRIX_H
 

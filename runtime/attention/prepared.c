@@ -17,6 +17,7 @@ struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, con
 				[GQE_CONFIG_rows] = prepared.tile.rows,
 				[GQE_CONFIG_columns] = prepared.tile.columns,
 				[GQE_CONFIG_head_dim] = head_dim,
+				[GQE_CONFIG_uniform_loads] = gqe_tile_uniform_loads(capabilities),
 			},
 	};
 	if (prepared.choice.variant->uses_subgroups && capabilities->subgroup_size_control)

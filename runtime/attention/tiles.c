@@ -4,9 +4,10 @@
 
 /*
  * A GPU that has subgroups of 8, or of 16 but not of 8, has a register of that many lanes as its unit, and 128 of them a thread:
- * wider subgroups only take more registers a value, and fewer fit.
+ * wider subgroups only take more registers a value, and fewer fit. A CPU driver that loads lane by lane gets rows for that, or else
+ * those for any CPU driver.
  */
-enum device_class { ANY_DEVICE, CPU_DRIVER, LANES_8, LANES_16 };
+enum device_class { ANY_DEVICE, CPU_DRIVER, CPU_LANE_LOADS, LANES_8, LANES_16 };
 
 #define ANY_KERNEL GQE_KERNEL_COUNT
 
@@ -33,9 +34,14 @@ static const struct tile_row {
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 2, 64, 2, 1, 0, "not tuned"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 8, 1, 0, "not tuned"},
 
-	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 1, 0, 1, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 64, 0, 4, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 8, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 1, 0, 1, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 64, 0, 4, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 0, 0, 8, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 1, 0, 1, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 8, 0, 4, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 64, 0, 16, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 1024, 0, 32, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 48, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 1, 0, 1, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 4, 0, 4, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 8, 2, 0, "no spill on Intel skl, tgl, dg2, mtl"},
@@ -44,9 +50,12 @@ static const struct tile_row {
 	{GQE_KERNEL_GEMM, GQE_PATH_SCALAR, ANY_DEVICE, 4, 64, 4, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 32, 2, 0, "not tuned"},
 
-	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 1, 0, 1, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 64, 0, 4, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 8, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 1, 0, 1, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 64, 0, 4, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 0, 0, 8, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 1, 0, 1, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 64, 0, 4, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 32, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, ANY_DEVICE, 1, 0, 1, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, ANY_DEVICE, 8, 0, 4, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 8, 2, 0, "no spill on Intel skl, tgl, dg2, mtl"},
@@ -67,13 +76,23 @@ static const struct tile_row {
 static enum device_class device_class_of(const struct gqe_capabilities *capabilities)
 {
 	if (capabilities->is_cpu)
-		return CPU_DRIVER;
+		return capabilities->quirks & GQE_QUIRK_SLOW_UNIFORM_LOAD ? CPU_LANE_LOADS : CPU_DRIVER;
 	uint32_t smallest = capabilities->subgroup_size_min, largest = capabilities->subgroup_size_max;
 	if (capabilities->subgroup_size_control && smallest <= 8 && largest >= 8)
 		return LANES_8;
 	if (capabilities->subgroup_size_control && smallest <= 16 && largest >= 16)
 		return LANES_16;
 	return ANY_DEVICE;
+}
+
+static bool fits_device(const struct tile_row *row, enum device_class device)
+{
+	return row->device == ANY_DEVICE || row->device == device || (row->device == CPU_DRIVER && device == CPU_LANE_LOADS);
+}
+
+bool gqe_tile_uniform_loads(const struct gqe_capabilities *capabilities)
+{
+	return device_class_of(capabilities) == CPU_DRIVER;
 }
 
 uint32_t gqe_tile_subgroup(const struct gqe_capabilities *capabilities)
@@ -102,9 +121,9 @@ struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enu
 	const struct tile_row *row = tile_rows;
 	for (;; row++) {
 		assert(row < tile_rows + GQE_COUNT(tile_rows));
-		bool fits_device = row->device == ANY_DEVICE || row->device == device;
 		bool fits_work = row->up_to == 0 || work_rows <= row->up_to;
-		if ((row->kernel == kernel || row->kernel == ANY_KERNEL) && row->path == path && fits_device && fits_work)
+		if ((row->kernel == kernel || row->kernel == ANY_KERNEL) && row->path == path && fits_device(row, device) &&
+		    fits_work)
 			break;
 	}
 	struct gqe_tile tile = {

@@ -16,6 +16,12 @@ struct gqe_tile {
 uint32_t gqe_tile_subgroup(const struct gqe_capabilities *capabilities);
 
 /*
+ * Whether kernels should load what all lanes need with a uniform load where they have the choice. GPUs broadcast: not measured on
+ * one.
+ */
+bool gqe_tile_uniform_loads(const struct gqe_capabilities *capabilities);
+
+/*
  * The tile of a kernel's variant for `path` when there are `work_rows` rows of work (tokens, for attention (token, slot) pairs of
  * one KV head). `head_dim`: attention's; 0 for other kernels.
  */

@@ -16,7 +16,8 @@
 enum gqe_quirk {
 	GQE_QUIRK_NO_PIPELINE_CACHE = 1u << 0, /* broken_pipeline_cache */
 	GQE_QUIRK_BROKEN_SUBGROUP = 1u << 1,   /* broken_subgroup: half of a subgroup's invocations never run */
-	GQE_QUIRK_LOOP_LIMIT = 1u << 2         /* loop_limit: loops end early, see gqe_capabilities.max_loop_iterations */
+	GQE_QUIRK_LOOP_LIMIT = 1u << 2,        /* loop_limit: loops end early, see gqe_capabilities.max_loop_iterations */
+	GQE_QUIRK_SLOW_UNIFORM_LOAD = 1u << 3  /* slow_uniform_load: one address in all lanes costs as many loads as lanes */
 };
 
 /* What a device can do, as the kernels care about it. Filled once by gqe_capabilities_read. */

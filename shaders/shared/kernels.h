@@ -50,6 +50,7 @@
  *  columns     columns of a tile per invocation: keys (attention, subgroup path), outputs (gemm)
  *  head_dim    d_h (attention)
  *  split       1: the dispatch handles one of several key ranges (attention); 0: all keys
+ *  uniform_loads  1: a load from the same address in all lanes costs no more than one lane's; 0: broadcasts are cheaper
  */
 #define GQE_SPECIALIZATION(CONFIG)                                                                                     \
 	CONFIG(workgroup, 0, 64)                                                                                       \
@@ -57,7 +58,8 @@
 	CONFIG(rows, 2, 16)                                                                                            \
 	CONFIG(columns, 3, 2)                                                                                          \
 	CONFIG(head_dim, 4, 64)                                                                                        \
-	CONFIG(split, 5, 0)
+	CONFIG(split, 5, 0)                                                                                            \
+	CONFIG(uniform_loads, 6, 0)
 
 /* embed: x[row] = table[tokens[row]]. */
 #define GQE_PUSH_EMBED(IN, OUT, INOUT, U32, F32)                                                                       \

@@ -42,9 +42,21 @@ static void test_llvmpipe_before_vulkan_1_4_limits_loops(void **state)
 {
 	(void)state;
 	uint32_t mesa_22_3 = VK_MAKE_API_VERSION(0, 1, 3, 230), mesa_25_0 = VK_MAKE_API_VERSION(0, 1, 4, 305);
-	assert_int_equal(gqe_quirks(0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, 1, mesa_22_3), GQE_QUIRK_LOOP_LIMIT);
-	assert_int_equal(gqe_quirks(0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, 1, mesa_25_0), 0);
+	assert_true(gqe_quirks(0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, 1, mesa_22_3) & GQE_QUIRK_LOOP_LIMIT);
+	assert_false(gqe_quirks(0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, 1, mesa_25_0) & GQE_QUIRK_LOOP_LIMIT);
 	assert_int_equal(gqe_quirks(0x1002, VK_DRIVER_ID_MESA_RADV, 1, mesa_22_3), 0);
+}
+
+static void test_cpu_drivers_before_mesa_26_1_load_lane_by_lane(void **state)
+{
+	(void)state;
+	const uint32_t api = VK_MAKE_API_VERSION(0, 1, 4, 305);
+	const uint32_t before = VK_MAKE_API_VERSION(0, 26, 0, 99), since = VK_MAKE_API_VERSION(0, 26, 1, 0);
+	assert_int_equal(gqe_quirks(0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, 1, api), GQE_QUIRK_SLOW_UNIFORM_LOAD);
+	assert_int_equal(gqe_quirks(0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, before, api), GQE_QUIRK_SLOW_UNIFORM_LOAD);
+	assert_int_equal(gqe_quirks(0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, since, api), 0);
+	assert_int_equal(gqe_quirks(0x1ae0, VK_DRIVER_ID_GOOGLE_SWIFTSHADER, 1, api), GQE_QUIRK_SLOW_UNIFORM_LOAD);
+	assert_int_equal(gqe_quirks(0x1002, VK_DRIVER_ID_MESA_RADV, 1, api), 0);
 }
 
 static void test_an_unknown_device_has_none(void **state)
@@ -60,6 +72,7 @@ int main(void)
 		cmocka_unit_test(test_nvidia_470_before_its_fix_has_no_pipeline_cache),
 		cmocka_unit_test(test_moltenvk_on_amd_has_broken_subgroups),
 		cmocka_unit_test(test_llvmpipe_before_vulkan_1_4_limits_loops),
+		cmocka_unit_test(test_cpu_drivers_before_mesa_26_1_load_lane_by_lane),
 		cmocka_unit_test(test_an_unknown_device_has_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
