@@ -160,6 +160,8 @@ static void json_has_the_schema(void **state)
 		assert_true(fabs(number_at(record, "peak_fraction") * number_at(peak, "f32_gflops") / number_at(record, "gflops") -
 				 1) < 1e-9);
 	}
+	const cJSON *memory = object_at(document, "memory");
+	assert_true(fabs(number_at(memory, "planned_bytes") / number_at(memory, "peak_bytes") - 1) < 0.05);
 	const cJSON *speedups = object_at(document, "speedup");
 	assert_int_equal(cJSON_GetArraySize(speedups), 2);
 	for (int i = 0; i < 2; i++) {

@@ -53,12 +53,7 @@ const char *bench_clock_name(enum bench_clock clock)
 
 int bench_peak_of(gqe_path path)
 {
-	switch (path) {
-	case GQE_PATH_SCALAR:
-	case GQE_PATH_SUBGROUP:
-		return BENCH_PEAK_F32;
-	}
-	return BENCH_PEAK_F32;
+	return path <= GQE_PATH_SUBGROUP ? BENCH_PEAK_F32 : BENCH_PEAK_F16;
 }
 
 const char *bench_peak_name(int peak)
@@ -154,7 +149,9 @@ static gqe_status create_peaks(struct measurement *measurement, gqe_error *error
 		if (status != GQE_OK)
 			return status;
 		measurement->result->peaks[i].exists = true;
-		measurement->peak_memory += gqe_bench_get_info(measurement->peaks[i]).memory_bytes;
+		const gqe_bench_info info = gqe_bench_get_info(measurement->peaks[i]);
+		measurement->peak_memory += info.memory_bytes;
+		measurement->result->memory_planned = measurement->peak_memory + info.context_bytes;
 	}
 	return GQE_OK;
 }
@@ -216,14 +213,15 @@ static gqe_status measure_group(struct measurement *measurement, struct bench_re
 {
 	const struct bench_plan *plan = measurement->plan;
 	gqe_bench *benches[2] = {NULL, NULL};
-	uint64_t memory = measurement->peak_memory;
+	uint64_t memory = measurement->peak_memory, context_memory = 0;
 	gqe_status status = GQE_OK;
 	for (size_t i = 0; i < plan->attention_count && status == GQE_OK; i++) {
 		status = create_bench(measurement, &records[i], &benches[i], error);
 		memory += records[i].info.memory_bytes;
+		context_memory = records[i].info.context_bytes;
 	}
-	if (memory > measurement->result->memory_planned)
-		measurement->result->memory_planned = memory;
+	if (memory + context_memory > measurement->result->memory_planned)
+		measurement->result->memory_planned = memory + context_memory;
 	for (uint32_t round = 0; round < plan->warmups + plan->samples && status == GQE_OK; round++) {
 		for (size_t i = 0; i < plan->attention_count && status == GQE_OK; i++) {
 			gqe_bench_times times;

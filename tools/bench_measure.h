@@ -61,7 +61,7 @@ struct bench_result {
 	struct bench_record *records; /* by what, then tokens, then attention */
 	size_t record_count;
 	struct bench_peak peaks[BENCH_PEAK_COUNT];
-	uint64_t memory_planned; /* of the largest set of benches that lay side by side, without what the context itself takes */
+	uint64_t memory_planned; /* of the largest set of benches that lay side by side, and of the context */
 	gqe_memory_info memory;
 };
 

@@ -105,6 +105,7 @@ typedef struct gqe_bench_info {
 	double step_flop[GQE_LAYER_STEP_COUNT]; /* of it */
 	double bytes;                           /* read and written; BANDWIDTH only */
 	uint64_t memory_bytes;                  /* of device memory, as planned before anything was allocated */
+	uint64_t context_bytes;                 /* that the context takes once, whatever is made from it, for copies */
 } gqe_bench_info;
 
 GQE_API gqe_bench_info gqe_bench_get_info(const gqe_bench *bench);

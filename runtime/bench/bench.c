@@ -129,6 +129,7 @@ gqe_status gqe_bench_create(gqe_context *context, const gqe_bench_params *caller
 	made->params = params;
 	made->vulkan = gqe_context_vulkan(context);
 	made->info.has_timestamps = made->vulkan->capabilities.timestamps;
+	made->info.context_bytes = gqe_staging_bytes();
 	status = gqe_steps_create(made->vulkan, &made->steps, error);
 	if (status == GQE_OK)
 		status = gqe_steps_enable_timing(made->steps, error);

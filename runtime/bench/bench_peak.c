@@ -17,7 +17,7 @@
 #define FMA_BASE_CHAINS 4
 
 /* Each of two buffers: no larger than this and than a sixteenth of what the context may still allocate. */
-#define COPY_MOST_BYTES ((uint64_t)1 << 30)
+#define COPY_MOST_BYTES ((uint64_t)1 << 28)
 #define COPY_LEAST_BYTES ((uint64_t)1 << 20)
 #define COPY_MOST_REPEATS 4096
 
