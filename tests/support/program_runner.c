@@ -23,9 +23,9 @@ void program_remove_folder(void)
 
 const char *in_folder(const char *name)
 {
-	static char paths[4][512];
+	static char paths[8][512];
 	static int next;
-	char *path = paths[next++ % 4];
+	char *path = paths[next++ % 8];
 	snprintf(path, 512, "%s/%s", folder, name);
 	return path;
 }
@@ -110,4 +110,32 @@ double number_at(const cJSON *object, const char *key)
 	if (!cJSON_IsNumber(item))
 		fail_msg("no number '%s'", key);
 	return item->valuedouble;
+}
+
+char *read_page(const char *path)
+{
+	static const char *const foreign[] = {
+		"<script", "http:", "https:", "src=", "href=", "@import", "url(", "<link", "javascript:"};
+	char *page = read_file(path);
+	assert_int_equal(strncmp(page, "<!doctype html>", 15), 0);
+	assert_non_null(strstr(page, "</html>"));
+	assert_non_null(strstr(page, "width=device-width"));
+	assert_non_null(strstr(page, "prefers-color-scheme: dark"));
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
+		if (strstr(page, foreign[i]))
+			fail_msg("%s has '%s'", path, foreign[i]);
+	return page;
+}
+
+void expect_png(const char *path, uint32_t *width, uint32_t *height)
+{
+	static const unsigned char signature[16] = {0x89, 'P', 'N', 'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, 'I', 'H', 'D', 'R'};
+	unsigned char head[24];
+	FILE *file = fopen(path, "rb");
+	assert_non_null(file);
+	assert_int_equal(fread(head, 1, sizeof(head), file), sizeof(head));
+	fclose(file);
+	assert_memory_equal(head, signature, sizeof(signature));
+	*width = (uint32_t)head[16] << 24 | (uint32_t)head[17] << 16 | (uint32_t)head[18] << 8 | head[19];
+	*height = (uint32_t)head[20] << 24 | (uint32_t)head[21] << 16 | (uint32_t)head[22] << 8 | head[23];
 }

@@ -13,7 +13,7 @@
 /* For a group's set-up and tear-down. */
 void program_open_folder(void);
 void program_remove_folder(void);
-/* The path of a file in the folder; good for the next three calls. */
+/* The path of a file in the folder; good for the next seven calls. */
 const char *in_folder(const char *name);
 /* malloc'ed, ends with NUL. */
 char *read_file(const char *path);
@@ -37,5 +37,10 @@ void expect(struct result result, int code, const char *text);
 /* stdout as the one JSON document that it must be */
 cJSON *parse_json(const struct result *result);
 double number_at(const cJSON *object, const char *key);
+
+/* The file is an HTML page that needs nothing but itself: no script, no address, nothing to load. Returns its text, malloc'ed. */
+char *read_page(const char *path);
+/* The file is a PNG; its size in pixels. */
+void expect_png(const char *path, uint32_t *width, uint32_t *height);
 
 #endif
