@@ -30,6 +30,9 @@ message(STATUS "test driver SwiftShader: ${GQE_SWIFTSHADER}")
 
 # Layers of the machine other than validation have no place in a test, and its caches are not touched.
 set(common_environment XDG_RUNTIME_DIR=/tmp VK_LOADER_LAYERS_DISABLE=~implicit~ XDG_CACHE_HOME=${CMAKE_CURRENT_BINARY_DIR}/cache)
+if(GQE_SANITIZE_THREADS)
+  list(APPEND common_environment TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/thread_suppressions.txt)
+endif()
 set(no_driver VK_ICD_FILENAMES=/nonexistent)
 
 function(gqe_register name binary label)
@@ -42,9 +45,9 @@ function(gqe_add_host_test name binary)
   gqe_register(${name} ${binary} host ${no_driver})
 endfunction()
 
-# On every driver, and with REFERENCE also on the reference device.
+# On every driver, and with REFERENCE also on the reference device; with ONE_DRIVER on the first one that there is.
 function(gqe_add_device_test name binary)
-  cmake_parse_arguments(PARSE_ARGV 2 test "REFERENCE" "" "")
+  cmake_parse_arguments(PARSE_ARGV 2 test "REFERENCE;ONE_DRIVER" "" "")
   set(validation "")
   if(GQE_TEST_VALIDATION)
     set(validation GQE_TEST_VALIDATION=1)
@@ -52,6 +55,9 @@ function(gqe_add_device_test name binary)
   if(GQE_LAVAPIPE)
     set(environment VK_ICD_FILENAMES=${GQE_LAVAPIPE} ${validation})
     gqe_register(${name} ${binary} lavapipe ${environment})
+    if(test_ONE_DRIVER)
+      return()
+    endif()
     gqe_register(${name} ${binary} lavapipe-scalar ${environment} GQE_TEST_PATH=scalar GQE_TEST_SCALE=small)
   endif()
   if(GQE_SWIFTSHADER)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds with gcc and clang, and passes the whole suite: formatting, every test on lavapipe and SwiftShader
-# under the validation layer, the goldens with the prebuilt SPIR-V, the host's parts under AddressSanitizer and
-# UndefinedBehaviorSanitizer, and the fuzzers for a fixed number of inputs. Stops at the first step that fails and shows what it said.
+# under the validation layer, the goldens with the prebuilt SPIR-V, the host's parts and the injected faults under AddressSanitizer and
+# UndefinedBehaviorSanitizer, threads under ThreadSanitizer, and the fuzzers for a fixed number of inputs. Stops at the first step that
+# fails and shows what it said.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
@@ -35,6 +36,13 @@ build() {
     CC=$compiler cmake -S . -B "$folder" -G Ninja -DGQE_WERROR=ON -DGQE_BUILD_TESTS=ON "$@" && cmake --build "$folder"
 }
 
+# Two of everything, under ThreadSanitizer.
+check_threads() {
+    CC=gcc cmake -S . -B build-threads -G Ninja -DGQE_WERROR=ON -DGQE_SANITIZE_THREADS=ON -DGQE_BUILD_PROGRAM=OFF &&
+        cmake --build build-threads --target test_concurrency unit_threads &&
+        ctest --test-dir build-threads -R '^(concurrency|unit_threads):' --output-on-failure
+}
+
 tools/setup.sh test
 step "format: clang-format" check_format
 step "build: gcc" build build gcc
@@ -43,6 +51,8 @@ step "build: gcc, AddressSanitizer, UndefinedBehaviorSanitizer" build build-sani
 step "build: prebuilt SPIR-V, no shader compiler" build build-prebuilt gcc -DGQE_PREBUILT_SHADERS=ON -DGQE_GLSLANG=/nonexistent
 step "tests: goldens with the prebuilt SPIR-V" ctest --test-dir build-prebuilt -R '^goldens:' --output-on-failure
 step "tests: the host's parts, sanitized" ctest --test-dir build-sanitize -j "$jobs" -L 'host|reference' --output-on-failure
+step "tests: every fault of driver and host memory, sanitized" ctest --test-dir build-sanitize -R '^(faults|host_memory):lavapipe' --output-on-failure
+step "tests: threads, under ThreadSanitizer" check_threads
 step "fuzzers: a fixed number of inputs" ctest --test-dir build-clang -j "$jobs" -R '^fuzz_' --output-on-failure
 echo "tests: everything, on every driver"
 ctest --test-dir build -j "$jobs" --output-on-failure --no-label-summary

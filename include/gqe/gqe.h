@@ -18,8 +18,13 @@
  *  - Order. A context outlives the models, layers and sessions made from it; a model outlives its sessions.
  *  - Params structs. The first field is `size` = sizeof of the struct; a field left zero means its default. A struct from an older
  *    header (a smaller `size`) is accepted, a `size` of 0 is GQE_ERROR_USAGE.
- *  - Threads. Different contexts are independent and may be used from different threads at once. Calls on one context, and on the
- *    models, layers and sessions made from it, must not run at the same time, except gqe_session_cancel. No global state.
+ *  - Threads. There is no global state: different contexts are independent. Each function is of one of these kinds:
+ *      [any]     may be called from any thread at any time, as long as what it is given exists
+ *      [object]  one thread at a time for its first argument; other models, layers and sessions of the same context may be used
+ *                from other threads meanwhile. All functions that do not say otherwise are of this kind, except that those
+ *                which are given no object of the library are [any].
+ *      [context] no other call on the context, or on what was made from it, may run meanwhile
+ *    A callback runs on the thread of the call that it belongs to, and must not call functions of the same object.
  *  - Tensors are dense and row-major, the last index moves fastest; strides are never needed.
  */
 #ifndef GQE_GQE_H
@@ -50,7 +55,7 @@ extern "C" {
 #define GQE_VERSION_PATCH 0
 #define GQE_VERSION ((GQE_VERSION_MAJOR << 16) | (GQE_VERSION_MINOR << 8) | GQE_VERSION_PATCH)
 
-/* The GQE_VERSION that the library was built with. */
+/* The GQE_VERSION that the library was built with. [any] */
 GQE_API uint32_t gqe_version(void);
 
 /* ---------------------------------------------------------------------------------------------------------------- errors -- */
@@ -68,7 +73,7 @@ typedef enum gqe_status {
 	GQE_CANCELLED = 130          /* gqe_session_cancel, or a callback, asked to stop */
 } gqe_status;
 
-/* "ok", "bad input", ... Never NULL, static. */
+/* "ok", "bad input", ... Never NULL, static. [any] */
 GQE_API const char *gqe_status_name(gqe_status status);
 
 typedef struct gqe_error {
@@ -78,7 +83,10 @@ typedef struct gqe_error {
 
 typedef enum gqe_log_level { GQE_LOG_ERROR = 1, GQE_LOG_WARNING = 2, GQE_LOG_INFO = 3, GQE_LOG_DEBUG = 4 } gqe_log_level;
 
-/* Called on the thread that runs a gqe function (validation messages: on any thread the driver likes). `message` has no newline. */
+/*
+ * Called on the thread that runs a gqe function (validation messages: on any thread the driver likes), so at once on several if
+ * they use one context. Must not call functions of that context. `message` has no newline.
+ */
 typedef void (*gqe_log_fn)(void *user, gqe_log_level level, const char *message);
 
 /* Work so far and in all, both in the same arbitrary unit, total > 0. Return false to cancel. */
@@ -136,7 +144,7 @@ typedef struct gqe_device_list {
 
 /*
  * Lists every Vulkan device, the unusable ones included. Creates and destroys a VkInstance; no device is opened. An empty list
- * is GQE_OK; no loader on the machine is GQE_ERROR_NO_DEVICE. Thread-safe.
+ * is GQE_OK; no loader on the machine is GQE_ERROR_NO_DEVICE. [any]
  */
 GQE_API gqe_status gqe_device_list_create(gqe_device_list **list, gqe_error *error);
 GQE_API void gqe_device_list_destroy(gqe_device_list **list);
@@ -168,14 +176,16 @@ typedef struct gqe_context_params {
 	uint32_t threads; /* host threads of the reference; 0: the number of processors */
 	gqe_log_fn log;   /* NULL: silent */
 	void *log_user;
-	gqe_log_level log_level; /* the least severe level that is reported; 0: GQE_LOG_WARNING */
+	gqe_log_level log_level;                /* the least severe level that is reported; 0: GQE_LOG_WARNING */
+	const struct gqe_vulkan_import *vulkan; /* <gqe/gqe_vulkan.h>: the application's own Vulkan; NULL: the library's */
 } gqe_context_params;
 
-/* Opens a device. `params` may be NULL. */
+/* Opens a device. `params` may be NULL. [any] */
 GQE_API gqe_status gqe_context_create(const gqe_context_params *params, gqe_context **context, gqe_error *error);
+/* [context] */
 GQE_API void gqe_context_destroy(gqe_context **context);
 
-/* The device in use; NULL for the reference. Lives as long as the context. */
+/* The device in use; NULL for the reference. Lives as long as the context. [any] */
 GQE_API const gqe_device_info *gqe_context_device(const gqe_context *context);
 
 typedef struct gqe_memory_info {
@@ -184,9 +194,10 @@ typedef struct gqe_memory_info {
 	uint64_t limit;
 } gqe_memory_info;
 
+/* [any] */
 GQE_API void gqe_context_memory(const gqe_context *context, gqe_memory_info *info);
 
-/* Errors that the validation layer has reported so far; 0 when validation is off. */
+/* Errors that the validation layer has reported so far; 0 when validation is off. [any] */
 GQE_API uint32_t gqe_context_validation_errors(const gqe_context *context);
 
 /* --------------------------------------------------------------------------------------------------------------- tensors -- */
@@ -227,9 +238,9 @@ typedef struct gqe_tensor_file gqe_tensor_file;
  */
 GQE_API gqe_status gqe_tensor_file_open(const char *path, gqe_tensor_file **file, gqe_error *error);
 GQE_API void gqe_tensor_file_destroy(gqe_tensor_file **file);
-/* Tensors, owned by the file; the names and data live as long as it. */
+/* Tensors, owned by the file; the names and data live as long as it. [any] */
 GQE_API const gqe_tensor *gqe_tensor_file_tensors(const gqe_tensor_file *file, size_t *count);
-/* The tensor of that name, or NULL. */
+/* The tensor of that name, or NULL. [any] */
 GQE_API const gqe_tensor *gqe_tensor_file_find(const gqe_tensor_file *file, const char *name);
 /* Writes a .safetensors file: a temporary file beside `path`, renamed when complete, so `path` is never half-written. */
 GQE_API gqe_status gqe_tensor_file_write(const char *path, const gqe_tensor *tensors, size_t count, gqe_error *error);
@@ -289,6 +300,7 @@ typedef struct gqe_layer_params {
 	uint32_t chunk;      /* most tokens a sequence in one gqe_layer_forward; sizes the scratch memory; 0: max_tokens */
 } gqe_layer_params;
 
+/* [any] */
 GQE_API gqe_status gqe_layer_create(gqe_context *context, const gqe_layer_params *params, gqe_layer **layer, gqe_error *error);
 GQE_API void gqe_layer_destroy(gqe_layer **layer);
 
@@ -373,10 +385,11 @@ typedef struct gqe_model_params {
 	void *progress_user;
 } gqe_model_params;
 
-/* Copies the weights to the device. `files` must live only during the call. `params` may be NULL. */
+/* Copies the weights to the device. `files` must live only during the call. `params` may be NULL. [any] */
 GQE_API gqe_status gqe_model_load(gqe_context *context, const gqe_model_files *files, const gqe_model_params *params,
 				  gqe_model **model, gqe_error *error);
 GQE_API void gqe_model_destroy(gqe_model **model);
+/* [any] */
 GQE_API const gqe_model_config *gqe_model_get_config(const gqe_model *model);
 
 /*
@@ -394,6 +407,7 @@ GQE_API gqe_status gqe_detokenize(const gqe_model_config *config, int32_t id, ch
 /* One sequence: its KV cache, scratch memory and position. */
 typedef struct gqe_session gqe_session;
 
+/* [any], also for one model */
 GQE_API gqe_status gqe_session_create(gqe_model *model, const gqe_session_params *params, gqe_session **session, gqe_error *error);
 GQE_API void gqe_session_destroy(gqe_session **session);
 
@@ -421,7 +435,7 @@ GQE_API uint32_t gqe_session_position(const gqe_session *session);
 GQE_API uint32_t gqe_session_chunk(const gqe_session *session);
 /* Shortens the sequence to its first `position` tokens; 0 starts anew. */
 GQE_API gqe_status gqe_session_rewind(gqe_session *session, uint32_t position, gqe_error *error);
-/* Makes the running or the next gqe_session_prefill return GQE_CANCELLED. From any thread, or a signal handler. */
+/* Makes the running or the next gqe_session_prefill return GQE_CANCELLED. [any], and from a signal handler. */
 GQE_API void gqe_session_cancel(gqe_session *session);
 
 /*
@@ -464,7 +478,7 @@ typedef struct gqe_selftest_params {
 /*
  * Runs every kernel of every path this device gets, alone, on random shapes against the C reference, with poisoned outputs and
  * guard bands around every buffer. GQE_ERROR_VERIFICATION when a case fails; all cases run. Not for the reference device
- * (GQE_ERROR_USAGE).
+ * (GQE_ERROR_USAGE). [context]
  */
 GQE_API gqe_status gqe_selftest(gqe_context *context, const gqe_selftest_params *params, gqe_error *error);
 

@@ -51,7 +51,7 @@ typedef struct gqe_tune_params {
  * Tunes attention, products and, for GQE, the gathered products, for one token, few and many. A tile is kept only if it is at least
  * 3% faster than the library's own and its kernel passes the self-test against the reference. `stored` (may be NULL): whether the
  * result was written for later contexts; false without a cache folder. GQE_CANCELLED when `progress` said so: what was finished is
- * in use and stored. Nothing else may use the context meanwhile.
+ * in use and stored. [context]
  */
 GQE_API gqe_status gqe_tune(gqe_context *context, const gqe_tune_params *params, bool *stored, gqe_error *error);
 

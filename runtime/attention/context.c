@@ -70,14 +70,19 @@ static gqe_status load_tuning(gqe_context *context, const char *cache_dir, gqe_e
 
 static gqe_status open_device(gqe_context *context, const gqe_context_params *params, gqe_error *error)
 {
+	gqe_vulkan_import import;
+	gqe_status status = gqe_copy_params(&import, sizeof(import), params->vulkan, error);
+	if (status != GQE_OK)
+		return status;
 	const struct gqe_vulkan_params vulkan_params = {
+		.import = &import,
 		.device = params->device,
 		.memory_limit = params->memory_limit,
 		.cache_dir = params->cache_dir,
 		.validation = params->validation,
 		.log = context->log,
 	};
-	gqe_status status = gqe_vulkan_create(&vulkan_params, &context->vulkan, error);
+	status = gqe_vulkan_create(&vulkan_params, &context->vulkan, error);
 	if (status != GQE_OK)
 		return status;
 	gqe_device_info *info = &context->vulkan->info;
@@ -143,12 +148,10 @@ const gqe_device_info *gqe_context_device(const gqe_context *context)
 void gqe_context_memory(const gqe_context *context, gqe_memory_info *info)
 {
 	*info = (gqe_memory_info){0};
-	if (context != NULL && context->vulkan != NULL)
-		*info = (gqe_memory_info){
-			.used = context->vulkan->memory.used,
-			.peak = context->vulkan->memory.peak,
-			.limit = context->vulkan->memory.limit,
-		};
+	if (context != NULL && context->vulkan != NULL) {
+		const struct gqe_memory_accounting memory = gqe_vulkan_memory(context->vulkan);
+		*info = (gqe_memory_info){.used = memory.used, .peak = memory.peak, .limit = memory.limit};
+	}
 }
 
 uint32_t gqe_context_validation_errors(const gqe_context *context)

@@ -168,7 +168,8 @@ static gqe_status allocate(struct gqe_bench_peak *peak, struct gqe_vulkan *vulka
 	if (status != GQE_OK)
 		return status;
 	if (is_copy(peak)) {
-		const uint64_t available = vulkan->memory.limit - vulkan->memory.used;
+		const struct gqe_memory_accounting memory = gqe_vulkan_memory(vulkan);
+		const uint64_t available = memory.limit - memory.used;
 		uint64_t bytes = COPY_MOST_BYTES;
 		while (bytes > COPY_LEAST_BYTES &&
 		       (bytes > available / 16 || bytes > vulkan->capabilities.max_allocation_bytes / 4))

@@ -44,10 +44,11 @@ static gqe_status open_in_folder(const char *folder, const char *name, gqe_tenso
 	return status;
 }
 
-static bool exists_in_folder(const char *folder, const char *name)
+/* 1: the file is there; 0: it is not; -1: no memory to look. */
+static int exists_in_folder(const char *folder, const char *name)
 {
 	char *path = gqe_path_join(folder, name);
-	bool exists = path && gqe_file_exists(path);
+	int exists = path ? gqe_file_exists(path) : -1;
 	free(path);
 	return exists;
 }
@@ -155,9 +156,12 @@ static gqe_status open_single(gqe_model_files *files, const char *folder, gqe_er
 
 static gqe_status open_weights(gqe_model_files *files, const char *folder, gqe_error *error)
 {
-	if (exists_in_folder(folder, WEIGHTS_NAME))
+	const int has_weights = exists_in_folder(folder, WEIGHTS_NAME), has_index = exists_in_folder(folder, INDEX_NAME);
+	if (has_weights < 0 || has_index < 0)
+		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory to open '%s'", folder);
+	if (has_weights)
 		return open_single(files, folder, error);
-	if (exists_in_folder(folder, INDEX_NAME))
+	if (has_index)
 		return open_indexed(files, folder, error);
 	return gqe_fail(error, GQE_ERROR_BAD_INPUT,
 			"'%s' has neither " WEIGHTS_NAME " nor " INDEX_NAME "; a model needs one of them", folder);

@@ -43,7 +43,8 @@ static gqe_status create_on_device(gqe_session *session, const gqe_session_param
 {
 	const gqe_model *model = session->model;
 	struct gqe_vulkan *vulkan = gqe_context_vulkan(model->context);
-	const uint64_t available = vulkan->memory.limit - vulkan->memory.used;
+	const struct gqe_memory_accounting memory = gqe_vulkan_memory(vulkan);
+	const uint64_t available = memory.limit - memory.used;
 	uint64_t total;
 	gqe_status status = gqe_kv_cache_check(&model->config.layer, 1, params->max_tokens, error);
 	if (status == GQE_OK)
@@ -55,7 +56,7 @@ static gqe_status create_on_device(gqe_session *session, const gqe_session_param
 				"a session of %u tokens in chunks of %u needs %llu MiB on '%s'; %llu MiB of the limit of %llu MiB "
 				"are free; use a shorter context, a smaller chunk, f16, or a higher memory limit",
 				params->max_tokens, session->chunk, (unsigned long long)(total >> 20), vulkan->info.name,
-				(unsigned long long)(available >> 20), (unsigned long long)(vulkan->memory.limit >> 20));
+				(unsigned long long)(available >> 20), (unsigned long long)(memory.limit >> 20));
 	return gqe_device_session_create(vulkan, &session->device, &model->device, params->max_tokens, session->chunk,
 					 params->keep_routing, error);
 }

@@ -69,9 +69,8 @@ void gqe_address_map_remove(struct gqe_vulkan *vulkan, uint64_t address, uint64_
 	map->count -= end - first;
 }
 
-bool gqe_address_find(const struct gqe_vulkan *vulkan, uint64_t address, struct gqe_buffer *buffer)
+static bool find(const struct gqe_address_map *map, uint64_t address, struct gqe_buffer *buffer)
 {
-	const struct gqe_address_map *map = vulkan->addresses;
 	size_t after = lower_bound(map, address);
 	if (after < map->count && map->buffers[after].address == address) {
 		*buffer = map->buffers[after];
@@ -82,4 +81,12 @@ bool gqe_address_find(const struct gqe_vulkan *vulkan, uint64_t address, struct 
 	}
 	*buffer = map->buffers[after - 1];
 	return true;
+}
+
+bool gqe_address_find(struct gqe_vulkan *vulkan, uint64_t address, struct gqe_buffer *buffer)
+{
+	pthread_mutex_lock(&vulkan->locks.memory);
+	bool found = find(vulkan->addresses, address, buffer);
+	pthread_mutex_unlock(&vulkan->locks.memory);
+	return found;
 }

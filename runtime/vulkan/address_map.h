@@ -6,6 +6,7 @@
 
 gqe_status gqe_address_map_create(struct gqe_vulkan *vulkan, gqe_error *error);
 void gqe_address_map_destroy(struct gqe_vulkan *vulkan);
+/* Adding and removing: the caller holds the lock of `memory`. */
 gqe_status gqe_address_map_add(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, gqe_error *error);
 /* Removes every buffer that starts in [address, address + bytes). */
 void gqe_address_map_remove(struct gqe_vulkan *vulkan, uint64_t address, uint64_t bytes);

@@ -91,14 +91,17 @@ static void read_basics(const struct gqe_vulkan *vulkan, struct gqe_physical_dev
 	}
 }
 
-/* The first compute family without graphics, so that long dispatches do not hold up a desktop; else the first with compute. */
-static bool read_queues(const struct gqe_vulkan *vulkan, struct gqe_physical_device *device)
+/*
+ * The first compute family without graphics, so that long dispatches do not hold up a desktop; else the first with compute. NULL,
+ * or why there is none.
+ */
+static const char *read_queues(const struct gqe_vulkan *vulkan, struct gqe_physical_device *device)
 {
 	uint32_t count = 0;
 	vulkan->fn.vkGetPhysicalDeviceQueueFamilyProperties(device->handle, &count, NULL);
-	VkQueueFamilyProperties *families = count ? calloc(count, sizeof(*families)) : NULL;
+	VkQueueFamilyProperties *families = calloc((size_t)count + 1, sizeof(*families));
 	if (!families) {
-		return false;
+		return "there is no memory for a list of its queues";
 	}
 	vulkan->fn.vkGetPhysicalDeviceQueueFamilyProperties(device->handle, &count, families);
 	bool found = false, found_without_graphics = false;
@@ -115,7 +118,7 @@ static bool read_queues(const struct gqe_vulkan *vulkan, struct gqe_physical_dev
 	}
 	free(families);
 	device->info.has_timestamps = device->capabilities.timestamps;
-	return found;
+	return found ? NULL : "the device has no compute queue";
 }
 
 static VkResult read_extensions(const struct gqe_vulkan *vulkan, const struct gqe_physical_device *device,
@@ -258,10 +261,11 @@ void gqe_capabilities_read(const struct gqe_vulkan *vulkan, struct gqe_physical_
 	interpret(&answers, &parts, device);
 
 	device->info.usable = true;
+	const char *queue_problem = read_queues(vulkan, device);
 	if (!answers.features12.bufferDeviceAddress) {
 		reject(device, "the driver lacks the feature bufferDeviceAddress");
-	} else if (!read_queues(vulkan, device)) {
-		reject(device, "the device has no compute queue");
+	} else if (queue_problem) {
+		reject(device, queue_problem);
 	} else if (device->capabilities.max_push_bytes < GQE_MAX_PUSH_BYTES) {
 		reject(device, "the driver's push constants are smaller than 128 bytes");
 	} else if (vulkan->reports_pipelines && !parts.pipeline_executable_properties) {

@@ -16,16 +16,16 @@ gqe_status gqe_commands_create(struct gqe_vulkan *vulkan, struct gqe_commands *c
 		.flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT,
 		.queueFamilyIndex = vulkan->queue_family,
 	};
-	VK(vulkan, error, vkCreateCommandPool, vulkan->device, &pool, NULL, &commands->pool);
+	VK_MAKE(vulkan, error, &commands->pool, vkCreateCommandPool, vulkan->device, &pool, NULL);
 	VkCommandBufferAllocateInfo buffer = {
 		.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
 		.commandPool = commands->pool,
 		.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
 		.commandBufferCount = 1,
 	};
-	VK(vulkan, error, vkAllocateCommandBuffers, vulkan->device, &buffer, &commands->buffer);
+	VK_MAKE(vulkan, error, &commands->buffer, vkAllocateCommandBuffers, vulkan->device, &buffer);
 	VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
-	VK(vulkan, error, vkCreateFence, vulkan->device, &fence, NULL, &commands->fence);
+	VK_MAKE(vulkan, error, &commands->fence, vkCreateFence, vulkan->device, &fence, NULL);
 	return GQE_OK;
 fail:
 	gqe_commands_destroy(commands);
@@ -83,26 +83,46 @@ fail:
 	return status;
 }
 
-gqe_status gqe_commands_finish(struct gqe_commands *commands, gqe_error *error)
+/* After a failure: nothing of ours is in flight any more, as far as the driver can still say. */
+static void wait_idle(struct gqe_vulkan *vulkan)
 {
-	gqe_status status = GQE_OK;
+	pthread_mutex_lock(&vulkan->locks.queue);
+	vulkan->fn.vkQueueWaitIdle(vulkan->queue);
+	pthread_mutex_unlock(&vulkan->locks.queue);
+}
+
+static VkResult submit(struct gqe_commands *commands)
+{
 	struct gqe_vulkan *vulkan = commands->vulkan;
-	bool submitted = false;
-	VkSubmitInfo submit = {
+	VkSubmitInfo info = {
 		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
 		.commandBufferCount = 1,
 		.pCommandBuffers = &commands->buffer,
 	};
+	pthread_mutex_lock(&vulkan->locks.queue);
+	VkResult result = vulkan->fn.vkQueueSubmit(vulkan->queue, 1, &info, commands->fence);
+	pthread_mutex_unlock(&vulkan->locks.queue);
+	return result;
+}
+
+gqe_status gqe_commands_finish(struct gqe_commands *commands, gqe_error *error)
+{
+	gqe_status status = GQE_OK;
+	struct gqe_vulkan *vulkan = commands->vulkan;
+	VkResult submitted;
 	barrier_after_write_before_host_read(commands);
 	VK(vulkan, error, vkEndCommandBuffer, commands->buffer);
 	VK(vulkan, error, vkResetFences, vulkan->device, 1, &commands->fence);
-	submitted = true; /* a submit that fails may still have started */
-	VK(vulkan, error, vkQueueSubmit, vulkan->queue, 1, &submit, commands->fence);
-	VK(vulkan, error, vkWaitForFences, vulkan->device, 1, &commands->fence, VK_TRUE, UINT64_MAX);
-	return GQE_OK;
-fail:
-	if (submitted) {
-		vulkan->fn.vkDeviceWaitIdle(vulkan->device);
+	submitted = submit(commands);
+	if (submitted != VK_SUCCESS) {
+		wait_idle(vulkan); /* a submit that fails may still have started */
+		return gqe_vulkan_fail(vulkan, submitted, "vkQueueSubmit", error);
 	}
+	VkResult waited = vulkan->fn.vkWaitForFences(vulkan->device, 1, &commands->fence, VK_TRUE, UINT64_MAX);
+	if (waited != VK_SUCCESS) {
+		wait_idle(vulkan);
+		return gqe_vulkan_fail(vulkan, waited, "vkWaitForFences", error);
+	}
+fail:
 	return status;
 }

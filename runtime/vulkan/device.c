@@ -64,7 +64,7 @@ static gqe_status open_device(struct gqe_vulkan *vulkan, const struct gqe_physic
 		.enabledExtensionCount = extension_count,
 		.ppEnabledExtensionNames = extensions,
 	};
-	VK(vulkan, error, vkCreateDevice, physical->handle, &info, NULL, &vulkan->device);
+	VK_MAKE(vulkan, error, &vulkan->device, vkCreateDevice, physical->handle, &info, NULL);
 	status = gqe_loader_device_functions(vulkan, error);
 	if (status != GQE_OK) {
 		goto fail;
@@ -109,6 +109,36 @@ done:
 	return status;
 }
 
+static gqe_status create_locks(struct gqe_vulkan_locks *locks, gqe_error *error)
+{
+	pthread_mutex_t *const all[] = {&locks->staging, &locks->memory, &locks->pipelines, &locks->queue};
+	for (size_t i = 0; i < GQE_COUNT(all); i++) {
+		if (pthread_mutex_init(all[i], NULL) != 0) {
+			while (i > 0) {
+				pthread_mutex_destroy(all[--i]);
+			}
+			return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory for the locks of a context");
+		}
+	}
+	return GQE_OK;
+}
+
+static void destroy_locks(struct gqe_vulkan_locks *locks)
+{
+	pthread_mutex_destroy(&locks->staging);
+	pthread_mutex_destroy(&locks->memory);
+	pthread_mutex_destroy(&locks->pipelines);
+	pthread_mutex_destroy(&locks->queue);
+}
+
+struct gqe_memory_accounting gqe_vulkan_memory(struct gqe_vulkan *vulkan)
+{
+	pthread_mutex_lock(&vulkan->locks.memory);
+	struct gqe_memory_accounting memory = vulkan->memory;
+	pthread_mutex_unlock(&vulkan->locks.memory);
+	return memory;
+}
+
 gqe_status gqe_vulkan_create(const struct gqe_vulkan_params *params, struct gqe_vulkan **vulkan_out, gqe_error *error)
 {
 	*vulkan_out = NULL;
@@ -117,10 +147,18 @@ gqe_status gqe_vulkan_create(const struct gqe_vulkan_params *params, struct gqe_
 		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory for a context");
 	}
 	vulkan->log = params->log;
+	gqe_status status = create_locks(&vulkan->locks, error);
+	if (status != GQE_OK) {
+		free(vulkan);
+		return status;
+	}
 	vulkan->reports_pipelines = params->report_pipelines;
+	if (params->import) {
+		vulkan->fn.vkGetInstanceProcAddr = params->import->get_instance_proc_addr;
+	}
 
 	struct gqe_physical_device physical = {0};
-	gqe_status status = gqe_instance_open(vulkan, params->validation, error);
+	status = gqe_instance_open(vulkan, params->validation, error);
 	if (status == GQE_OK) {
 		status = choose_device(vulkan, params->device, &physical, error);
 	}
@@ -157,6 +195,7 @@ void gqe_vulkan_destroy(struct gqe_vulkan **vulkan_in)
 		vulkan->fn.vkDestroyDevice(vulkan->device, NULL);
 	}
 	gqe_instance_close(vulkan);
+	destroy_locks(&vulkan->locks);
 	free(vulkan);
 	*vulkan_in = NULL;
 }

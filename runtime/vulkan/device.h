@@ -6,8 +6,11 @@
 #define GQE_VULKAN_DEVICE_H
 
 #define VK_NO_PROTOTYPES
+#include <pthread.h>
 #include <stdatomic.h>
 #include <vulkan/vulkan.h>
+
+#include <gqe/gqe_vulkan.h>
 
 #include "common/common.h"
 #include "vulkan/functions.h" /* struct gqe_vulkan_functions: X-macro lists of entry points, loaded per context */
@@ -50,9 +53,20 @@ struct gqe_memory_accounting {
 	uint64_t used, peak, limit;
 };
 
+/*
+ * What the sessions of a context share, as they may run on different threads. A thread that holds more than one takes them in this
+ * order. The log callback may be called with one held.
+ */
+struct gqe_vulkan_locks {
+	pthread_mutex_t staging;   /* staging, for a whole transfer */
+	pthread_mutex_t memory;    /* memory and addresses */
+	pthread_mutex_t pipelines; /* pipelines; held while one is compiled */
+	pthread_mutex_t queue;     /* queue: submits */
+};
+
 struct gqe_vulkan {
 	struct gqe_vulkan_functions fn;
-	void *loader; /* the opened library */
+	void *loader; /* the opened library; NULL: the caller's entry is used */
 	VkInstance instance;
 	VkDebugUtilsMessengerEXT messenger;
 	_Atomic uint32_t validation_errors; /* counted by the messenger, on any thread */
@@ -67,13 +81,15 @@ struct gqe_vulkan {
 	bool reports_pipelines; /* pipelines are made with statistics and assembly kept */
 	struct gqe_memory_accounting memory;
 	struct gqe_log log;
+	struct gqe_vulkan_locks locks;
 	struct gqe_address_map *addresses; /* memory.h: every live device buffer by address */
 	struct gqe_pipelines *pipelines;   /* pipeline.h: created lazily, cached on disk */
 	struct gqe_staging *staging;       /* memory.h: made by the first upload, download or fill */
 };
 
 struct gqe_vulkan_params {
-	const char *device; /* as gqe_context_params.device, but never "reference"; NULL: auto */
+	const gqe_vulkan_import *import; /* NULL: nothing is the caller's */
+	const char *device;              /* as gqe_context_params.device, but never "reference"; NULL: auto */
 	uint64_t memory_limit;
 	const char *cache_dir;
 	bool validation;
@@ -101,17 +117,44 @@ gqe_status gqe_device_select(const gqe_device_info *devices, uint32_t count, con
 /* The one place that reads vendor and driver ids: gqe_quirk bits, each with its driver range and a link in the source. */
 uint32_t gqe_quirks(uint32_t vendor_id, VkDriverId driver_id, uint32_t driver_version, uint32_t api_version);
 
+/* What is allocated now, consistent while other threads allocate. */
+struct gqe_memory_accounting gqe_vulkan_memory(struct gqe_vulkan *vulkan);
+
 /* Turns a VkResult into a status with a message that names the call, the result and the device. */
 gqe_status gqe_vulkan_fail(const struct gqe_vulkan *vulkan, VkResult result, const char *call, gqe_error *error);
 
 /*
- * VK(vulkan, error, vkDeviceWaitIdle, vulkan->device): calls through the function table; on failure records call and result in
- * `error` and jumps to the label `fail`, with `status` (a local gqe_status) set.
+ * VK(vulkan, error, vkResetFences, vulkan->device, 1, &fence): calls through the function table; on failure records call and result
+ * in `error` and jumps to the label `fail`, with `status` (a local gqe_status) set.
  */
 #define VK(vulkan, error, name, ...)                                                    \
 	do {                                                                            \
 		VkResult gqe_result = (vulkan)->fn.name(__VA_ARGS__);                   \
 		if (gqe_result != VK_SUCCESS) {                                         \
+			status = gqe_vulkan_fail((vulkan), gqe_result, #name, (error)); \
+			goto fail;                                                      \
+		}                                                                       \
+	} while (0)
+
+/* The same for a call that fills a list: one that has grown since it was counted is as long as it was. */
+#define VK_LIST(vulkan, error, name, ...)                                               \
+	do {                                                                            \
+		VkResult gqe_result = (vulkan)->fn.name(__VA_ARGS__);                   \
+		if (gqe_result != VK_SUCCESS && gqe_result != VK_INCOMPLETE) {          \
+			status = gqe_vulkan_fail((vulkan), gqe_result, #name, (error)); \
+			goto fail;                                                      \
+		}                                                                       \
+	} while (0)
+
+/*
+ * VK_MAKE(vulkan, error, &fence, vkCreateFence, vulkan->device, &info, NULL): the same for a call whose last argument is the handle
+ * that it makes. What a failing call leaves there is undefined; this makes it VK_NULL_HANDLE.
+ */
+#define VK_MAKE(vulkan, error, made, name, ...)                                         \
+	do {                                                                            \
+		VkResult gqe_result = (vulkan)->fn.name(__VA_ARGS__, (made));           \
+		if (gqe_result != VK_SUCCESS) {                                         \
+			*(made) = VK_NULL_HANDLE;                                       \
 			status = gqe_vulkan_fail((vulkan), gqe_result, #name, (error)); \
 			goto fail;                                                      \
 		}                                                                       \

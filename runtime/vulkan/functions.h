@@ -36,7 +36,7 @@
 #define GQE_DEVICE_FUNCTIONS(FUNCTION)          \
 	FUNCTION(vkDestroyDevice)               \
 	FUNCTION(vkGetDeviceQueue)              \
-	FUNCTION(vkDeviceWaitIdle)              \
+	FUNCTION(vkQueueWaitIdle)               \
 	FUNCTION(vkQueueSubmit)                 \
 	FUNCTION(vkAllocateMemory)              \
 	FUNCTION(vkFreeMemory)                  \

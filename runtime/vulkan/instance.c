@@ -34,40 +34,67 @@ bool gqe_extension_listed(const VkExtensionProperties *extensions, uint32_t coun
 	return false;
 }
 
-/* Whether the loader (layer NULL) or a layer has an instance extension; a failing query counts as no. */
-static bool instance_has_extension(const struct gqe_vulkan *vulkan, const char *layer, const char *name)
+/* Whether the loader (layer NULL) or a layer has an instance extension. */
+static gqe_status find_extension(const struct gqe_vulkan *vulkan, const char *layer, const char *name, bool *found,
+				 gqe_error *error)
 {
+	gqe_status status = GQE_OK;
 	uint32_t count = 0;
-	if (vulkan->fn.vkEnumerateInstanceExtensionProperties(layer, &count, NULL) != VK_SUCCESS || count == 0) {
-		return false;
+	VkExtensionProperties *extensions = NULL;
+	*found = false;
+	VK(vulkan, error, vkEnumerateInstanceExtensionProperties, layer, &count, NULL);
+	if (count == 0) {
+		return GQE_OK;
 	}
-	VkExtensionProperties *extensions = calloc(count, sizeof(*extensions));
+	extensions = calloc(count, sizeof(*extensions));
 	if (!extensions) {
-		return false;
+		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory for a list of %u instance extensions", count);
 	}
-	VkResult result = vulkan->fn.vkEnumerateInstanceExtensionProperties(layer, &count, extensions);
-	bool found = (result == VK_SUCCESS || result == VK_INCOMPLETE) && gqe_extension_listed(extensions, count, name);
+	VK_LIST(vulkan, error, vkEnumerateInstanceExtensionProperties, layer, &count, extensions);
+	*found = gqe_extension_listed(extensions, count, name);
+fail:
 	free(extensions);
-	return found;
+	return status;
 }
 
-static bool has_layer(const struct gqe_vulkan *vulkan, const char *name)
+static gqe_status find_layer(const struct gqe_vulkan *vulkan, const char *name, bool *found, gqe_error *error)
 {
+	gqe_status status = GQE_OK;
 	uint32_t count = 0;
-	if (vulkan->fn.vkEnumerateInstanceLayerProperties(&count, NULL) != VK_SUCCESS || count == 0) {
-		return false;
+	VkLayerProperties *layers = NULL;
+	*found = false;
+	VK(vulkan, error, vkEnumerateInstanceLayerProperties, &count, NULL);
+	if (count == 0) {
+		return GQE_OK;
 	}
-	VkLayerProperties *layers = calloc(count, sizeof(*layers));
+	layers = calloc(count, sizeof(*layers));
 	if (!layers) {
-		return false;
+		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory for a list of %u layers", count);
 	}
-	VkResult result = vulkan->fn.vkEnumerateInstanceLayerProperties(&count, layers);
-	bool found = false;
-	for (uint32_t i = 0; (result == VK_SUCCESS || result == VK_INCOMPLETE) && i < count && !found; i++) {
-		found = strcmp(layers[i].layerName, name) == 0;
+	VK_LIST(vulkan, error, vkEnumerateInstanceLayerProperties, &count, layers);
+	for (uint32_t i = 0; i < count && !*found; i++) {
+		*found = strcmp(layers[i].layerName, name) == 0;
 	}
+fail:
 	free(layers);
-	return found;
+	return status;
+}
+
+/* GQE_ERROR_NO_DEVICE when validation was asked for and its layer, or what is needed of it, is not there. */
+static gqe_status check_validation(const struct gqe_vulkan *vulkan, gqe_error *error)
+{
+	bool found = false;
+	gqe_status status = find_layer(vulkan, VALIDATION_LAYER, &found, error);
+	if (status == GQE_OK && found) {
+		status = find_extension(vulkan, VALIDATION_LAYER, VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME, &found, error);
+	}
+	if (status == GQE_OK && !found) {
+		status = gqe_fail(error, GQE_ERROR_NO_DEVICE,
+				  "validation was asked for, but the layer %s is not installed or too old; install it (Debian: "
+				  "vulkan-validationlayers) or run without validation",
+				  VALIDATION_LAYER);
+	}
+	return status;
 }
 
 gqe_status gqe_instance_open(struct gqe_vulkan *vulkan, bool validation, gqe_error *error)
@@ -91,7 +118,12 @@ gqe_status gqe_instance_open(struct gqe_vulkan *vulkan, bool validation, gqe_err
 		.ppEnabledExtensionNames = extensions,
 	};
 	/* Without this the loader hides drivers that are not fully conformant: MoltenVK. */
-	if (instance_has_extension(vulkan, NULL, VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME)) {
+	bool has_portability;
+	status = find_extension(vulkan, NULL, VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME, &has_portability, error);
+	if (status != GQE_OK) {
+		return status;
+	}
+	if (has_portability) {
 		extensions[info.enabledExtensionCount++] = VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME;
 		info.flags |= VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
 	}
@@ -111,13 +143,9 @@ gqe_status gqe_instance_open(struct gqe_vulkan *vulkan, bool validation, gqe_err
 		.pEnabledValidationFeatures = &synchronization,
 	};
 	if (validation) {
-		if (!has_layer(vulkan, VALIDATION_LAYER) ||
-		    !instance_has_extension(vulkan, VALIDATION_LAYER, VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME)) {
-			return gqe_fail(
-				error, GQE_ERROR_NO_DEVICE,
-				"validation was asked for, but the layer %s is not installed or too old; install it (Debian: "
-				"vulkan-validationlayers) or run without validation",
-				VALIDATION_LAYER);
+		status = check_validation(vulkan, error);
+		if (status != GQE_OK) {
+			return status;
 		}
 		extensions[info.enabledExtensionCount++] = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
 		extensions[info.enabledExtensionCount++] = VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME;
@@ -140,7 +168,7 @@ gqe_status gqe_instance_open(struct gqe_vulkan *vulkan, bool validation, gqe_err
 		return status;
 	}
 	if (validation && vulkan->fn.vkCreateDebugUtilsMessengerEXT) {
-		VK(vulkan, error, vkCreateDebugUtilsMessengerEXT, vulkan->instance, &messenger, NULL, &vulkan->messenger);
+		VK_MAKE(vulkan, error, &vulkan->messenger, vkCreateDebugUtilsMessengerEXT, vulkan->instance, &messenger, NULL);
 	}
 	return GQE_OK;
 fail:

@@ -4,7 +4,10 @@
 
 #include "vulkan/device.h"
 
-/* Opens the Vulkan loader of the system and loads the global functions. GQE_ERROR_NO_DEVICE when there is none or it is 1.0. */
+/*
+ * Opens the system's Vulkan loader, unless vkGetInstanceProcAddr is the caller's, and loads the global functions.
+ * GQE_ERROR_NO_DEVICE when there is none or it is 1.0.
+ */
 gqe_status gqe_loader_open(struct gqe_vulkan *vulkan, gqe_error *error);
 gqe_status gqe_loader_instance_functions(struct gqe_vulkan *vulkan, gqe_error *error);
 gqe_status gqe_loader_device_functions(struct gqe_vulkan *vulkan, gqe_error *error);

@@ -48,9 +48,8 @@ static gqe_status missing(const char *name, gqe_error *error)
 	return gqe_fail(error, GQE_ERROR_NO_DEVICE, "the Vulkan loader or driver lacks the function %s; update it", name);
 }
 
-gqe_status gqe_loader_open(struct gqe_vulkan *vulkan, gqe_error *error)
+static gqe_status open_library(struct gqe_vulkan *vulkan, gqe_error *error)
 {
-	struct gqe_vulkan_functions *fn = &vulkan->fn;
 	for (size_t i = 0; i < GQE_COUNT(library_names) && !vulkan->loader; i++) {
 		vulkan->loader = library_open(library_names[i]);
 	}
@@ -60,9 +59,16 @@ gqe_status gqe_loader_open(struct gqe_vulkan *vulkan, gqe_error *error)
 				"(Debian: mesa-vulkan-drivers), or use the device \"reference\"",
 				library_names[0]);
 	}
-	fn->vkGetInstanceProcAddr = library_entry(vulkan->loader);
-	if (!fn->vkGetInstanceProcAddr) {
-		return missing("vkGetInstanceProcAddr", error);
+	vulkan->fn.vkGetInstanceProcAddr = library_entry(vulkan->loader);
+	return vulkan->fn.vkGetInstanceProcAddr ? GQE_OK : missing("vkGetInstanceProcAddr", error);
+}
+
+gqe_status gqe_loader_open(struct gqe_vulkan *vulkan, gqe_error *error)
+{
+	struct gqe_vulkan_functions *fn = &vulkan->fn;
+	gqe_status status = fn->vkGetInstanceProcAddr ? GQE_OK : open_library(vulkan, error);
+	if (status != GQE_OK) {
+		return status;
 	}
 #define LOAD(name)                                                               \
 	fn->name = (PFN_##name)fn->vkGetInstanceProcAddr(VK_NULL_HANDLE, #name); \

@@ -66,6 +66,7 @@ gqe_status gqe_arena_create(struct gqe_vulkan *vulkan, enum gqe_memory_kind kind
 	return GQE_OK;
 }
 
+/* Holds the lock of `memory`, as do all functions of this file that touch what is allocated. */
 static void release_blocks(struct gqe_arena *arena)
 {
 	struct gqe_vulkan *vulkan = arena->vulkan;
@@ -93,7 +94,11 @@ void gqe_arena_destroy(struct gqe_arena **arena_in)
 	if (!arena) {
 		return;
 	}
-	release_blocks(arena);
+	if (arena->vulkan) {
+		pthread_mutex_lock(&arena->vulkan->locks.memory);
+		release_blocks(arena);
+		pthread_mutex_unlock(&arena->vulkan->locks.memory);
+	}
 	free(arena->blocks);
 	free(arena->reservations);
 	free(arena);
@@ -238,7 +243,7 @@ static gqe_status create_block_buffer(struct gqe_arena *arena, struct block *blo
 			 VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT,
 		.sharingMode = VK_SHARING_MODE_EXCLUSIVE,
 	};
-	VK(vulkan, error, vkCreateBuffer, vulkan->device, &info, NULL, &block->handle);
+	VK_MAKE(vulkan, error, &block->handle, vkCreateBuffer, vulkan->device, &info, NULL);
 	vulkan->fn.vkGetBufferMemoryRequirements(vulkan->device, block->handle, &block->requirements);
 fail:
 	return status;
@@ -261,7 +266,7 @@ static gqe_status allocate_block(struct gqe_arena *arena, struct block *block, g
 		return gqe_fail(error, GQE_ERROR_NO_DEVICE, "%s has no %s memory for storage buffers", vulkan->info.name,
 				arena->kind == GQE_MEMORY_DEVICE ? "device-local" : "host-visible coherent");
 	}
-	VK(vulkan, error, vkAllocateMemory, vulkan->device, &info, NULL, &block->memory);
+	VK_MAKE(vulkan, error, &block->memory, vkAllocateMemory, vulkan->device, &info, NULL);
 	block->allocated = block->requirements.size;
 	vulkan->memory.used += block->allocated;
 	if (vulkan->memory.used > vulkan->memory.peak) {
@@ -332,6 +337,7 @@ gqe_status gqe_arena_commit(struct gqe_arena *arena, gqe_error *error)
 {
 	assert(arena->vulkan && !arena->committed);
 	arena->committed = true;
+	pthread_mutex_lock(&arena->vulkan->locks.memory);
 	gqe_status status = create_buffers_within_limit(arena, error);
 	for (uint32_t i = 0; status == GQE_OK && i < arena->block_count; i++) {
 		status = allocate_block(arena, &arena->blocks[i], error);
@@ -342,6 +348,7 @@ gqe_status gqe_arena_commit(struct gqe_arena *arena, gqe_error *error)
 	if (status != GQE_OK) {
 		release_blocks(arena);
 	}
+	pthread_mutex_unlock(&arena->vulkan->locks.memory);
 	return status;
 }
 

@@ -59,7 +59,7 @@ gqe_status gqe_arena_commit(struct gqe_arena *arena, gqe_error *error);
 bool gqe_arena_block(const struct gqe_arena *arena, uint32_t index, struct gqe_buffer *block);
 
 /* The live buffer that contains `address`, or false. */
-bool gqe_address_find(const struct gqe_vulkan *vulkan, uint64_t address, struct gqe_buffer *buffer);
+bool gqe_address_find(struct gqe_vulkan *vulkan, uint64_t address, struct gqe_buffer *buffer);
 
 /* Blocking copies between host memory and a device buffer through a staging buffer of bounded size (for loading and tests).
  * Nothing that uses the buffer may be in flight, which gqe_steps_run guarantees. */

@@ -26,11 +26,12 @@ gqe_status gqe_pipelines_create(struct gqe_vulkan *vulkan, const char *cache_dir
 		.pushConstantRangeCount = 1,
 		.pPushConstantRanges = &push,
 	};
-	VK(vulkan, error, vkCreatePipelineLayout, vulkan->device, &info, NULL, &pipelines->layout);
-	gqe_pipeline_cache_open(vulkan, cache_dir, &pipelines->cache);
-	return GQE_OK;
+	VK_MAKE(vulkan, error, &pipelines->layout, vkCreatePipelineLayout, vulkan->device, &info, NULL);
+	status = gqe_pipeline_cache_open(vulkan, cache_dir, &pipelines->cache, error);
 fail:
-	gqe_pipelines_destroy(vulkan);
+	if (status != GQE_OK) {
+		gqe_pipelines_destroy(vulkan);
+	}
 	return status;
 }
 
@@ -140,7 +141,7 @@ static gqe_status build(struct gqe_vulkan *vulkan, struct gqe_pipeline *pipeline
 		.codeSize = variant->spirv.bytes,
 		.pCode = variant->spirv.words,
 	};
-	VK(vulkan, error, vkCreateShaderModule, vulkan->device, &module_info, NULL, &module);
+	VK_MAKE(vulkan, error, &module, vkCreateShaderModule, vulkan->device, &module_info, NULL);
 	info.stage.module = module;
 	result = vulkan->fn.vkCreateComputePipelines(vulkan->device, vulkan->pipelines->cache.handle, 1, &info, NULL,
 						     &pipeline->handle);
@@ -154,9 +155,10 @@ fail:
 	return status;
 }
 
-gqe_status gqe_pipeline_get(struct gqe_vulkan *vulkan, const struct gqe_kernel_variant *variant,
-			    const struct gqe_specialization *specialization, const struct gqe_pipeline **pipeline_out,
-			    gqe_error *error)
+/* Holds the lock of `pipelines`. */
+static gqe_status find_or_build(struct gqe_vulkan *vulkan, const struct gqe_kernel_variant *variant,
+				const struct gqe_specialization *specialization, const struct gqe_pipeline **pipeline_out,
+				gqe_error *error)
 {
 	struct gqe_pipelines *pipelines = vulkan->pipelines;
 	assert(specialization->count <= GQE_MAX_SPECIALIZATION && variant->push_bytes <= GQE_MAX_PUSH_BYTES);
@@ -192,4 +194,13 @@ gqe_status gqe_pipeline_get(struct gqe_vulkan *vulkan, const struct gqe_kernel_v
 	pipelines->made[pipelines->count++] = pipeline;
 	*pipeline_out = pipeline;
 	return GQE_OK;
+}
+
+gqe_status gqe_pipeline_get(struct gqe_vulkan *vulkan, const struct gqe_kernel_variant *variant,
+			    const struct gqe_specialization *specialization, const struct gqe_pipeline **pipeline, gqe_error *error)
+{
+	pthread_mutex_lock(&vulkan->locks.pipelines);
+	gqe_status status = find_or_build(vulkan, variant, specialization, pipeline, error);
+	pthread_mutex_unlock(&vulkan->locks.pipelines);
+	return status;
 }

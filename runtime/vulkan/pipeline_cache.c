@@ -3,11 +3,13 @@
 
 #include <stdlib.h>
 
-void gqe_pipeline_cache_open(struct gqe_vulkan *vulkan, const char *cache_dir, struct gqe_pipeline_cache *cache)
+gqe_status gqe_pipeline_cache_open(struct gqe_vulkan *vulkan, const char *cache_dir, struct gqe_pipeline_cache *cache,
+				   gqe_error *error)
 {
+	gqe_status status = GQE_OK;
 	*cache = (struct gqe_pipeline_cache){0};
 	if (vulkan->capabilities.quirks & GQE_QUIRK_NO_PIPELINE_CACHE) {
-		return;
+		return GQE_OK;
 	}
 	size_t bytes = 0;
 	gqe_cache_file_init(&cache->file, vulkan, cache_dir, "pipelines", 0);
@@ -17,26 +19,34 @@ void gqe_pipeline_cache_open(struct gqe_vulkan *vulkan, const char *cache_dir, s
 		.initialDataSize = content ? bytes : 0,
 		.pInitialData = content,
 	};
-	VkResult result = vulkan->fn.vkCreatePipelineCache(vulkan->device, &info, NULL, &cache->handle);
+	VK_MAKE(vulkan, error, &cache->handle, vkCreatePipelineCache, vulkan->device, &info, NULL);
+fail:
 	free(content);
-	if (result != VK_SUCCESS) {
-		char number[32];
-		cache->handle = VK_NULL_HANDLE;
-		gqe_log_write(&vulkan->log, GQE_LOG_WARNING, "pipeline cache: vkCreatePipelineCache failed with %s",
-			      gqe_result_name(result, number));
+	return status;
+}
+
+/* The driver's content, malloc'ed; NULL, and logged if it is the driver's fault: there is none. */
+static uint8_t *driver_content(const struct gqe_vulkan *vulkan, VkPipelineCache handle, size_t *bytes)
+{
+	*bytes = 0;
+	VkResult result = vulkan->fn.vkGetPipelineCacheData(vulkan->device, handle, bytes, NULL);
+	uint8_t *content = result == VK_SUCCESS && *bytes > 0 ? malloc(*bytes) : NULL;
+	if (content) {
+		result = vulkan->fn.vkGetPipelineCacheData(vulkan->device, handle, bytes, content);
 	}
+	if (result != VK_SUCCESS) {
+		gqe_vulkan_fail(vulkan, result, "vkGetPipelineCacheData", NULL);
+		free(content);
+		content = NULL;
+	}
+	return content;
 }
 
 static void save(struct gqe_vulkan *vulkan, struct gqe_pipeline_cache *cache)
 {
-	size_t bytes = 0;
-	VkResult result = vulkan->fn.vkGetPipelineCacheData(vulkan->device, cache->handle, &bytes, NULL);
-	uint8_t *content = result == VK_SUCCESS && bytes > 0 ? malloc(bytes) : NULL;
-	if (!content) {
-		return;
-	}
-	result = vulkan->fn.vkGetPipelineCacheData(vulkan->device, cache->handle, &bytes, content);
-	if (result == VK_SUCCESS) {
+	size_t bytes;
+	uint8_t *content = driver_content(vulkan, cache->handle, &bytes);
+	if (content) {
 		gqe_cache_file_write(&cache->file, vulkan, content, bytes);
 	}
 	free(content);

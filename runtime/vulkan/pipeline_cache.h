@@ -9,8 +9,9 @@ struct gqe_pipeline_cache {
 	struct gqe_cache_file file;
 };
 
-/* `cache_dir` as gqe_context_params.cache_dir. Never fails: without memory, folder or driver support there is no cache. */
-void gqe_pipeline_cache_open(struct gqe_vulkan *vulkan, const char *cache_dir, struct gqe_pipeline_cache *cache);
+/* `cache_dir` as gqe_context_params.cache_dir. Without a folder, or on a driver whose cache is broken, there is no cache. */
+gqe_status gqe_pipeline_cache_open(struct gqe_vulkan *vulkan, const char *cache_dir, struct gqe_pipeline_cache *cache,
+				   gqe_error *error);
 /* Writes the file when its content would change: a temporary file beside it, then renamed. Frees everything. */
 void gqe_pipeline_cache_close(struct gqe_vulkan *vulkan, struct gqe_pipeline_cache *cache);
 

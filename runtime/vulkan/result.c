@@ -43,7 +43,8 @@ gqe_status gqe_vulkan_fail(const struct gqe_vulkan *vulkan, VkResult result, con
 	const char *name = gqe_result_name(result, number);
 	const char *device = vulkan && vulkan->info.name[0] ? vulkan->info.name : "the Vulkan loader";
 	gqe_status status;
-	const char *advice = "";
+	const char *remedy;
+	char message[sizeof(((gqe_error *)0)->message)];
 	switch (result) {
 	case VK_ERROR_OUT_OF_HOST_MEMORY:
 	case VK_ERROR_OUT_OF_DEVICE_MEMORY:
@@ -51,10 +52,11 @@ gqe_status gqe_vulkan_fail(const struct gqe_vulkan *vulkan, VkResult result, con
 	case VK_ERROR_FRAGMENTATION:
 	case VK_ERROR_TOO_MANY_OBJECTS:
 		status = GQE_ERROR_OUT_OF_MEMORY;
+		remedy = "close other programs, or use fewer tokens, a smaller chunk or 16-bit weights";
 		break;
 	case VK_ERROR_DEVICE_LOST:
 		status = GQE_ERROR_DEVICE_LOST;
-		advice = "; the driver reset the device, the system's log may say why";
+		remedy = "the driver reset the device (the system's log may say why): create another context";
 		break;
 	case VK_ERROR_LAYER_NOT_PRESENT:
 	case VK_ERROR_EXTENSION_NOT_PRESENT:
@@ -63,15 +65,18 @@ gqe_status gqe_vulkan_fail(const struct gqe_vulkan *vulkan, VkResult result, con
 	case VK_ERROR_INITIALIZATION_FAILED:
 	case VK_ERROR_NOT_PERMITTED_KHR:
 		status = GQE_ERROR_NO_DEVICE;
+		remedy = "update or reinstall its driver, or use another device";
 		break;
 	default:
 		status = GQE_ERROR_INTERNAL;
+		remedy = "try again, then update its driver or use another device";
 		break;
 	}
+	snprintf(message, sizeof(message), "%s failed with %s on %s; %s", call, name, device, remedy);
 	if (vulkan) {
-		gqe_log_write(&vulkan->log, GQE_LOG_ERROR, "%s: %s on %s", call, name, device);
+		gqe_log_write(&vulkan->log, GQE_LOG_ERROR, "%s", message);
 	}
-	return gqe_fail(error, status, "%s failed with %s on %s%s", call, name, device, advice);
+	return gqe_fail(error, status, "%s", message);
 }
 
 const char *gqe_device_type_name(gqe_device_type type)

@@ -79,6 +79,49 @@ static gqe_status copy_and_wait(struct gqe_staging *staging, const struct gqe_bu
 	return gqe_commands_finish(&staging->commands, error);
 }
 
+/* The three transfers hold the lock of `staging`. */
+static gqe_status upload(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, const void *data,
+			 uint64_t bytes, gqe_error *error)
+{
+	gqe_status status = need_staging(vulkan, error);
+	for (uint64_t done = 0; status == GQE_OK && done < bytes;) {
+		uint64_t piece = bytes - done < STAGING_BYTES ? bytes - done : STAGING_BYTES;
+		memcpy(vulkan->staging->buffer.host, (const uint8_t *)data + done, piece);
+		status = copy_and_wait(vulkan->staging, &vulkan->staging->buffer, 0, buffer, offset + done, piece, error);
+		done += piece;
+	}
+	return status;
+}
+
+static gqe_status download(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, void *data, uint64_t bytes,
+			   gqe_error *error)
+{
+	gqe_status status = need_staging(vulkan, error);
+	for (uint64_t done = 0; status == GQE_OK && done < bytes;) {
+		uint64_t piece = bytes - done < STAGING_BYTES ? bytes - done : STAGING_BYTES;
+		status = copy_and_wait(vulkan->staging, buffer, offset + done, &vulkan->staging->buffer, 0, piece, error);
+		if (status == GQE_OK) {
+			memcpy((uint8_t *)data + done, vulkan->staging->buffer.host, piece);
+		}
+		done += piece;
+	}
+	return status;
+}
+
+static gqe_status fill_words(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, uint64_t bytes,
+			     uint32_t word, gqe_error *error)
+{
+	gqe_status status = need_staging(vulkan, error);
+	if (status == GQE_OK) {
+		status = gqe_commands_begin(&vulkan->staging->commands, error);
+	}
+	if (status == GQE_OK) {
+		vulkan->fn.vkCmdFillBuffer(vulkan->staging->commands.buffer, buffer->handle, buffer->offset + offset, bytes, word);
+		status = gqe_commands_finish(&vulkan->staging->commands, error);
+	}
+	return status;
+}
+
 gqe_status gqe_buffer_upload(struct gqe_vulkan *vulkan, const struct gqe_buffer *buffer, uint64_t offset, const void *data,
 			     uint64_t bytes, gqe_error *error)
 {
@@ -90,13 +133,9 @@ gqe_status gqe_buffer_upload(struct gqe_vulkan *vulkan, const struct gqe_buffer 
 		memcpy((uint8_t *)buffer->host + offset, data, bytes);
 		return GQE_OK;
 	}
-	status = need_staging(vulkan, error);
-	for (uint64_t done = 0; status == GQE_OK && done < bytes;) {
-		uint64_t piece = bytes - done < STAGING_BYTES ? bytes - done : STAGING_BYTES;
-		memcpy(vulkan->staging->buffer.host, (const uint8_t *)data + done, piece);
-		status = copy_and_wait(vulkan->staging, &vulkan->staging->buffer, 0, buffer, offset + done, piece, error);
-		done += piece;
-	}
+	pthread_mutex_lock(&vulkan->locks.staging);
+	status = upload(vulkan, buffer, offset, data, bytes, error);
+	pthread_mutex_unlock(&vulkan->locks.staging);
 	return status;
 }
 
@@ -111,15 +150,9 @@ gqe_status gqe_buffer_download(struct gqe_vulkan *vulkan, const struct gqe_buffe
 		memcpy(data, (const uint8_t *)buffer->host + offset, bytes);
 		return GQE_OK;
 	}
-	status = need_staging(vulkan, error);
-	for (uint64_t done = 0; status == GQE_OK && done < bytes;) {
-		uint64_t piece = bytes - done < STAGING_BYTES ? bytes - done : STAGING_BYTES;
-		status = copy_and_wait(vulkan->staging, buffer, offset + done, &vulkan->staging->buffer, 0, piece, error);
-		if (status == GQE_OK) {
-			memcpy((uint8_t *)data + done, vulkan->staging->buffer.host, piece);
-		}
-		done += piece;
-	}
+	pthread_mutex_lock(&vulkan->locks.staging);
+	status = download(vulkan, buffer, offset, data, bytes, error);
+	pthread_mutex_unlock(&vulkan->locks.staging);
 	return status;
 }
 
@@ -133,13 +166,8 @@ gqe_status gqe_buffer_fill(struct gqe_vulkan *vulkan, const struct gqe_buffer *b
 	if (status != GQE_OK || bytes == 0) {
 		return status;
 	}
-	status = need_staging(vulkan, error);
-	if (status == GQE_OK) {
-		status = gqe_commands_begin(&vulkan->staging->commands, error);
-	}
-	if (status == GQE_OK) {
-		vulkan->fn.vkCmdFillBuffer(vulkan->staging->commands.buffer, buffer->handle, buffer->offset + offset, bytes, word);
-		status = gqe_commands_finish(&vulkan->staging->commands, error);
-	}
+	pthread_mutex_lock(&vulkan->locks.staging);
+	status = fill_words(vulkan, buffer, offset, bytes, word, error);
+	pthread_mutex_unlock(&vulkan->locks.staging);
 	return status;
 }

@@ -19,7 +19,7 @@ gqe_status gqe_step_clock_create(struct gqe_vulkan *vulkan, struct gqe_step_cloc
 	(*clock)->vulkan = vulkan;
 	(*clock)->times.by_device = vulkan->capabilities.timestamps;
 	if (vulkan->capabilities.timestamps) {
-		VK(vulkan, error, vkCreateQueryPool, vulkan->device, &info, NULL, &(*clock)->pool);
+		VK_MAKE(vulkan, error, &(*clock)->pool, vkCreateQueryPool, vulkan->device, &info, NULL);
 	}
 	return GQE_OK;
 fail:

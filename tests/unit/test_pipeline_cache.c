@@ -79,7 +79,7 @@ static char path[512];
 static bool live(struct gqe_vulkan *vulkan)
 {
 	struct gqe_pipeline_cache cache;
-	gqe_pipeline_cache_open(vulkan, cache_dir, &cache);
+	assert_int_equal(gqe_pipeline_cache_open(vulkan, cache_dir, &cache, NULL), GQE_OK);
 	bool hit = given_bytes == sizeof(content) && memcmp(given, content, sizeof(content)) == 0;
 	assert_true(hit || given_bytes == 0);
 	if (cache.file.path) {
@@ -179,7 +179,7 @@ static void test_an_unchanged_cache_is_not_written(void **state)
 	(void)state;
 	struct gqe_vulkan vulkan = made_up_device();
 	struct gqe_pipeline_cache cache;
-	gqe_pipeline_cache_open(&vulkan, cache_dir, &cache);
+	assert_int_equal(gqe_pipeline_cache_open(&vulkan, cache_dir, &cache, NULL), GQE_OK);
 	assert_int_equal(remove(path), 0);
 	gqe_pipeline_cache_close(&vulkan, &cache);
 	assert_int_not_equal(access(path, F_OK), 0);
@@ -190,22 +190,22 @@ static void test_nothing_on_disk_when_not_wanted_or_not_possible(void **state)
 	(void)state;
 	struct gqe_vulkan vulkan = made_up_device();
 	struct gqe_pipeline_cache cache;
-	gqe_pipeline_cache_open(&vulkan, "", &cache);
+	assert_int_equal(gqe_pipeline_cache_open(&vulkan, "", &cache, NULL), GQE_OK);
 	assert_null(cache.file.path);
 	assert_true(cache.handle != VK_NULL_HANDLE);
 	gqe_pipeline_cache_close(&vulkan, &cache);
 
-	gqe_pipeline_cache_open(&vulkan, "/dev/null/nowhere", &cache);
+	assert_int_equal(gqe_pipeline_cache_open(&vulkan, "/dev/null/nowhere", &cache, NULL), GQE_OK);
 	gqe_pipeline_cache_close(&vulkan, &cache);
 
 	vulkan.capabilities.quirks = GQE_QUIRK_NO_PIPELINE_CACHE;
-	gqe_pipeline_cache_open(&vulkan, cache_dir, &cache);
+	assert_int_equal(gqe_pipeline_cache_open(&vulkan, cache_dir, &cache, NULL), GQE_OK);
 	assert_true(cache.handle == VK_NULL_HANDLE);
 	gqe_pipeline_cache_close(&vulkan, &cache);
 
 	vulkan.capabilities.quirks = 0;
 	vulkan.fn.vkCreatePipelineCache = fail_to_create_cache;
-	gqe_pipeline_cache_open(&vulkan, cache_dir, &cache);
+	assert_int_equal(gqe_pipeline_cache_open(&vulkan, cache_dir, &cache, NULL), GQE_ERROR_OUT_OF_MEMORY);
 	assert_true(cache.handle == VK_NULL_HANDLE);
 	gqe_pipeline_cache_close(&vulkan, &cache);
 }

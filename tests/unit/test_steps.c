@@ -146,9 +146,9 @@ static VkResult VKAPI_PTR wait_for_fences(VkDevice device, uint32_t count, const
 	return seen.wait_result;
 }
 
-static VkResult VKAPI_PTR wait_idle(VkDevice device)
+static VkResult VKAPI_PTR wait_idle(VkQueue queue)
 {
-	(void)device;
+	(void)queue;
 	seen.busy = 0;
 	return VK_SUCCESS;
 }
@@ -263,7 +263,7 @@ static const struct gqe_vulkan_functions counting_driver = {
 	.vkResetFences = reset_fences,
 	.vkQueueSubmit = submit,
 	.vkWaitForFences = wait_for_fences,
-	.vkDeviceWaitIdle = wait_idle,
+	.vkQueueWaitIdle = wait_idle,
 	.vkCmdBindPipeline = bind_pipeline,
 	.vkCmdPushConstants = push_constants,
 	.vkCmdDispatch = dispatch_grid,
