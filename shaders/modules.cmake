@@ -1,4 +1,5 @@
-# One row a SPIR-V module: gqe_shader(<kernel>_<path>_<dtype> <source> [define...]). Kernels without a weight or cache pointer exist
+# One row a SPIR-V module: gqe_shader(<kernel>_<path>_<dtype> <source> [define...]); gqe_matrix_shader where the source uses
+# cooperative matrices, which older compilers do not know. Kernels without a weight or cache pointer exist
 # once, as f32; runtime/attention/kernel_table.c has the same rows.
 gqe_shader(embed_scalar_f32 embed.comp)
 gqe_shader(embed_scalar_f16 embed.comp GQE_F16)
@@ -11,6 +12,8 @@ gqe_shader(gemm_gathered_scalar_f32 gemm_gathered.comp)
 gqe_shader(gemm_gathered_scalar_f16 gemm_gathered.comp GQE_F16)
 gqe_shader(gemm_gathered_subgroup_f32 gemm_gathered.comp GQE_SUBGROUP)
 gqe_shader(gemm_gathered_subgroup_f16 gemm_gathered.comp GQE_SUBGROUP GQE_F16)
+gqe_matrix_shader(gemm_matrix_f16 gemm.comp GQE_MATRIX GQE_F16)
+gqe_matrix_shader(gemm_gathered_matrix_f16 gemm_gathered.comp GQE_MATRIX GQE_F16)
 gqe_shader(route_scalar_f32 route.comp)
 gqe_shader(expert_count_scalar_f32 expert_count.comp)
 gqe_shader(expert_scan_scalar_f32 expert_scan.comp)
@@ -23,6 +26,7 @@ gqe_shader(attention_scalar_f32 attention_scalar.comp)
 gqe_shader(attention_scalar_f16 attention_scalar.comp GQE_F16)
 gqe_shader(attention_subgroup_f32 attention_subgroup.comp)
 gqe_shader(attention_subgroup_f16 attention_subgroup.comp GQE_F16)
+gqe_matrix_shader(attention_matrix_f16 attention_matrix.comp GQE_F16)
 gqe_shader(combine_scalar_f32 combine.comp)
 gqe_shader(activation_scalar_f32 activation.comp)
 gqe_shader(nll_scalar_f32 nll.comp)

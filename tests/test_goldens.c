@@ -106,6 +106,30 @@ static void f32_agrees_with_every_golden(void **state)
 	close_context(&context);
 }
 
+/* The upper paths multiply in f16; on a CPU the device would not choose them. */
+static void f16_agrees_on_every_path(void **state)
+{
+	(void)state;
+	gqe_context *context = open_device(NULL);
+	const gqe_device_info *device = gqe_context_device(context);
+	const char *forced = getenv("GQE_TEST_PATH");
+	if (device == NULL || !can_f16(context) || (forced != NULL && forced[0] != '\0')) {
+		close_context(&context);
+		print_message("there is one path\n");
+		skip();
+	}
+	gqe_path paths[8];
+	uint32_t count = device->path_count;
+	memcpy(paths, device->paths, sizeof(paths));
+	close_context(&context);
+	for (uint32_t i = 0; i + 1 < count; i++) {
+		print_message("path %s\n", gqe_path_name(paths[i]));
+		context = open_device(&(gqe_context_params){.force_path = paths[i]});
+		assert_int_equal(check_all(context, GQE_DTYPE_F16), GOLDEN_COUNT);
+		close_context(&context);
+	}
+}
+
 /* Where the device has no 16-bit storage, asking for F16 is a clear error and nothing else. */
 static void f16_agrees_or_is_refused(void **state)
 {
@@ -142,6 +166,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(f32_agrees_with_every_golden),
 		cmocka_unit_test(f16_agrees_or_is_refused),
+		cmocka_unit_test(f16_agrees_on_every_path),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,12 +26,13 @@ static void every_kernel_passes_with_every_seed(void **state)
 	for (uint64_t seed = 1; seed <= (small_scale() ? 1 : 3); seed++) {
 		struct tally tally = {0};
 		gqe_error error = {0};
-		gqe_selftest_params params = {.size = sizeof(params),
-					      .seed = seed,
-					      .cases = 3, /* the third splits attention over key ranges */
-					      .max_tokens = small_scale() ? 40 : 200,
-					      .on_case = on_case,
-					      .user = &tally};
+		gqe_selftest_params params = {
+			.size = sizeof(params),
+			.seed = seed,
+			.cases = 4, /* the third splits attention over key ranges, the fourth has an odd head size */
+			.max_tokens = small_scale() ? 40 : 200,
+			.on_case = on_case,
+			.user = &tally};
 		assert_ok(gqe_selftest(context, &params, &error), &error);
 		assert_int_equal(tally.failed, 0);
 		assert_true(tally.cases > 10);

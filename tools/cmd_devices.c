@@ -20,10 +20,21 @@ static void path_list(const gqe_device_info *device, char *text, size_t size)
 	}
 }
 
+static void shape_list(const gqe_device_info *device, char *text, size_t size)
+{
+	text[0] = 0;
+	for (uint32_t i = 0; i < device->matrix_shape_count; i++) {
+		const gqe_matrix_shape *shape = &device->matrix_shapes[i];
+		size_t used = strlen(text);
+		snprintf(text + used, size - used, "%s%ux%ux%u", i ? ", " : "", shape->m, shape->n, shape->k);
+	}
+}
+
 static void print_device(const gqe_device_info *device)
 {
-	char paths[160];
+	char paths[160], shapes[200];
 	path_list(device, paths, sizeof(paths));
+	shape_list(device, shapes, sizeof(shapes));
 	printf("%s%u  %s%s (%s)\n", style(stdout, STYLE_BOLD), device->index, device->name, style(stdout, STYLE_PLAIN),
 	       device_type_name(device->type));
 	printf("   driver      %s %s, Vulkan %u.%u.%u, id %04x:%04x\n", device->driver_name, device->driver_info,
@@ -40,6 +51,8 @@ static void print_device(const gqe_device_info *device)
 		printf(" (%u to %u)", device->subgroup_size_min, device->subgroup_size_max);
 	printf("\n   features    16-bit storage: %s, f16 arithmetic: %s, timestamps: %s\n", yes_no(device->has_16bit_storage),
 	       yes_no(device->has_float16), yes_no(device->has_timestamps));
+	if (device->matrix_shape_count > 0)
+		printf("   matrices    %s (f16 in, f32 out)\n", shapes);
 	if (device->quirks)
 		printf("   quirks      worked around: 0x%x\n", device->quirks);
 	if (device->usable)
@@ -72,6 +85,12 @@ static cJSON *full_json(const gqe_device_info *device)
 	cJSON *paths = cJSON_AddArrayToObject(object, "paths");
 	for (uint32_t i = 0; i < device->path_count; i++)
 		cJSON_AddItemToArray(paths, cJSON_CreateString(gqe_path_name(device->paths[i])));
+	cJSON *shapes = cJSON_AddArrayToObject(object, "matrix_shapes");
+	for (uint32_t i = 0; i < device->matrix_shape_count; i++) {
+		const gqe_matrix_shape *shape = &device->matrix_shapes[i];
+		const int sizes[] = {(int)shape->m, (int)shape->n, (int)shape->k};
+		cJSON_AddItemToArray(shapes, cJSON_CreateIntArray(sizes, 3));
+	}
 	cJSON_AddNumberToObject(object, "quirks", device->quirks);
 	return object;
 }

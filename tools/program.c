@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct option_choice path_choices[] = {{"scalar", GQE_PATH_SCALAR}, {"subgroup", GQE_PATH_SUBGROUP}, {0}};
+static const struct option_choice path_choices[] = {{"scalar", GQE_PATH_SCALAR},   {"subgroup", GQE_PATH_SUBGROUP},
+						    {"packed", GQE_PATH_PACKED},   {"matrix", GQE_PATH_MATRIX},
+						    {"matrix2", GQE_PATH_MATRIX2}, {0}};
 const struct option_choice dtype_choices[] = {{"f32", GQE_DTYPE_F32}, {"f16", GQE_DTYPE_F16}, {0}};
 
 #define AT(field) offsetof(struct program, field)
@@ -17,7 +19,8 @@ const struct option program_options[] = {
 	 "auto, an index, a UUID prefix, part of the name, or reference (also: GQE_DEVICE)"},
 	{"--memory-limit", 0, "BYTES", OPTION_BYTES, AT(memory_limit), 0, 0, NULL,
 	 "most device memory to use, such as 512M or 2G (default: 90% of the heap)"},
-	{"--path", 0, "PATH", OPTION_CHOICE, AT(path), 0, 0, path_choices, "kernel path: scalar or subgroup (default: the best)"},
+	{"--path", 0, "PATH", OPTION_CHOICE, AT(path), 0, 0, path_choices,
+	 "kernel path: scalar, subgroup, packed, matrix or matrix2 (default: the best; see gqe devices)"},
 	{"--threads", 0, "N", OPTION_NUMBER, AT(threads), 1, 1024, NULL, "host threads of the reference (default: all processors)"},
 	{"--cache-dir", 0, "DIR", OPTION_TEXT, AT(cache_dir), 0, 0, NULL,
 	 "folder of the pipeline cache; '' for none (default: ~/.cache/gqe)"},

@@ -104,12 +104,22 @@ typedef enum gqe_device_type {
 
 /* How a kernel is written for a class of devices; a device gets every path it has the features for. */
 typedef enum gqe_path {
-	GQE_PATH_SCALAR = 1,  /* Vulkan 1.2, nothing else */
-	GQE_PATH_SUBGROUP = 2 /* operands travel by subgroup broadcast; any subgroup size 4...64 */
+	GQE_PATH_SCALAR = 1,   /* Vulkan 1.2, nothing else */
+	GQE_PATH_SUBGROUP = 2, /* operands travel by subgroup broadcast; any subgroup size 4...64 */
+	GQE_PATH_PACKED = 3,   /* f16 arithmetic, two at a time; needs shaderFloat16 */
+	GQE_PATH_MATRIX = 4,   /* VK_KHR_cooperative_matrix, f16 factors and f32 sums */
+	GQE_PATH_MATRIX2 = 5   /* VK_NV_cooperative_matrix2: the softmax stays in the matrices */
 } gqe_path;
 
-/* "scalar", "subgroup". */
+/* "scalar", "subgroup", "packed", "matrix", "matrix2". */
 GQE_API const char *gqe_path_name(gqe_path path);
+
+/* Products of an m x k by a k x n matrix. */
+typedef struct gqe_matrix_shape {
+	uint32_t m, n, k;
+} gqe_matrix_shape;
+
+#define GQE_MAX_MATRIX_SHAPES 8
 
 typedef struct gqe_device_info {
 	uint32_t index;     /* position in the list; what `--device 0` means */
@@ -134,7 +144,9 @@ typedef struct gqe_device_info {
 	bool has_timestamps;
 	uint32_t path_count;
 	gqe_path paths[8]; /* the paths this device gets, the preferred one last */
-	uint32_t quirks;   /* known driver problems that are worked around, for display only */
+	uint32_t matrix_shape_count;
+	gqe_matrix_shape matrix_shapes[GQE_MAX_MATRIX_SHAPES]; /* cooperative matrices with f16 factors and f32 sums */
+	uint32_t quirks;                                       /* known driver problems that are worked around, for display only */
 } gqe_device_info;
 
 typedef struct gqe_device_list {

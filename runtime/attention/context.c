@@ -26,6 +26,12 @@ const char *gqe_path_name(gqe_path path)
 		return "scalar";
 	case GQE_PATH_SUBGROUP:
 		return "subgroup";
+	case GQE_PATH_PACKED:
+		return "packed";
+	case GQE_PATH_MATRIX:
+		return "matrix";
+	case GQE_PATH_MATRIX2:
+		return "matrix2";
 	}
 	return "?";
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "activation_scalar_f32.h"
+#include "attention_matrix_f16.h"
 #include "attention_scalar_f16.h"
 #include "attention_scalar_f32.h"
 #include "attention_subgroup_f16.h"
@@ -15,10 +16,12 @@
 #include "expert_count_scalar_f32.h"
 #include "expert_scan_scalar_f32.h"
 #include "expert_scatter_scalar_f32.h"
+#include "gemm_gathered_matrix_f16.h"
 #include "gemm_gathered_scalar_f16.h"
 #include "gemm_gathered_scalar_f32.h"
 #include "gemm_gathered_subgroup_f16.h"
 #include "gemm_gathered_subgroup_f32.h"
+#include "gemm_matrix_f16.h"
 #include "gemm_scalar_f16.h"
 #include "gemm_scalar_f32.h"
 #include "gemm_subgroup_f16.h"
@@ -30,23 +33,26 @@
 #include "rope_query_scalar_f32.h"
 #include "route_scalar_f32.h"
 
-/* A kernel's variants lie in this order; one that does not exist has no SPIR-V. */
-enum { SCALAR_F32, SCALAR_F16, SUBGROUP_F32, SUBGROUP_F16, VARIANT_COUNT };
+/* A kernel's variants lie in this order; one that does not exist has no SPIR-V, and NO_VARIANT never has. */
+enum { SCALAR_F32, SCALAR_F16, SUBGROUP_F32, SUBGROUP_F16, PACKED_F16, MATRIX_F16, MATRIX2_F16, NO_VARIANT, VARIANT_COUNT };
 
 /* Which variants a kernel has: VARIANT(index, kernel, path and dtype as in the module's name, path, uses_subgroups). */
 #define ONE_VARIANT(VARIANT, name) VARIANT(SCALAR_F32, name, scalar_f32, "scalar f32", false)
 #define SCALAR_VARIANTS(VARIANT, name) \
 	ONE_VARIANT(VARIANT, name)     \
 	VARIANT(SCALAR_F16, name, scalar_f16, "scalar f16", false)
-#define ALL_VARIANTS(VARIANT, name)                                     \
+#define SUBGROUP_VARIANTS(VARIANT, name)                                \
 	SCALAR_VARIANTS(VARIANT, name)                                  \
 	VARIANT(SUBGROUP_F32, name, subgroup_f32, "subgroup f32", true) \
 	VARIANT(SUBGROUP_F16, name, subgroup_f16, "subgroup f16", true)
+#define MATRIX_VARIANTS(VARIANT, name)   \
+	SUBGROUP_VARIANTS(VARIANT, name) \
+	VARIANT(MATRIX_F16, name, matrix_f16, "matrix f16", true)
 
 #define VARIANTS_EMBED SCALAR_VARIANTS
 #define VARIANTS_NORM ONE_VARIANT
-#define VARIANTS_GEMM ALL_VARIANTS
-#define VARIANTS_GEMM_GATHERED ALL_VARIANTS
+#define VARIANTS_GEMM MATRIX_VARIANTS
+#define VARIANTS_GEMM_GATHERED MATRIX_VARIANTS
 #define VARIANTS_ROUTE ONE_VARIANT
 #define VARIANTS_EXPERT_COUNT ONE_VARIANT
 #define VARIANTS_EXPERT_SCAN ONE_VARIANT
@@ -54,7 +60,7 @@ enum { SCALAR_F32, SCALAR_F16, SUBGROUP_F32, SUBGROUP_F16, VARIANT_COUNT };
 #define VARIANTS_BALANCE ONE_VARIANT
 #define VARIANTS_ROPE_QUERY ONE_VARIANT
 #define VARIANTS_KV_STORE SCALAR_VARIANTS
-#define VARIANTS_ATTENTION ALL_VARIANTS
+#define VARIANTS_ATTENTION MATRIX_VARIANTS
 #define VARIANTS_COMBINE ONE_VARIANT
 #define VARIANTS_ACTIVATION ONE_VARIANT
 #define VARIANTS_NLL ONE_VARIANT
@@ -104,7 +110,20 @@ static const struct gqe_kernel_variant *variants_of(enum gqe_kernel kernel)
 
 static uint32_t variant_index(gqe_path path, gqe_dtype weights)
 {
-	return (path == GQE_PATH_SUBGROUP ? SUBGROUP_F32 : SCALAR_F32) + (weights == GQE_DTYPE_F16 ? 1 : 0);
+	bool is_f16 = weights == GQE_DTYPE_F16;
+	switch (path) {
+	case GQE_PATH_SCALAR:
+		return is_f16 ? SCALAR_F16 : SCALAR_F32;
+	case GQE_PATH_SUBGROUP:
+		return is_f16 ? SUBGROUP_F16 : SUBGROUP_F32;
+	case GQE_PATH_PACKED:
+		return is_f16 ? PACKED_F16 : NO_VARIANT;
+	case GQE_PATH_MATRIX:
+		return is_f16 ? MATRIX_F16 : NO_VARIANT;
+	case GQE_PATH_MATRIX2:
+		return is_f16 ? MATRIX2_F16 : NO_VARIANT;
+	}
+	return NO_VARIANT;
 }
 
 bool gqe_kernel_has(enum gqe_kernel kernel, gqe_path path, gqe_dtype weights)
@@ -116,8 +135,8 @@ struct gqe_kernel_choice gqe_kernel_choose(enum gqe_kernel kernel, gqe_path path
 {
 	if (!gqe_kernel_has(kernel, GQE_PATH_SCALAR, weights))
 		weights = GQE_DTYPE_F32;
-	if (!gqe_kernel_has(kernel, path, weights))
-		path = GQE_PATH_SCALAR;
+	while (path > GQE_PATH_SCALAR && !gqe_kernel_has(kernel, path, weights))
+		path = (gqe_path)(path - 1);
 	return (struct gqe_kernel_choice){.variant = &variants_of(kernel)[variant_index(path, weights)], .path = path};
 }
 

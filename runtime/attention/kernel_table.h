@@ -10,8 +10,8 @@ struct gqe_kernel_choice {
 };
 
 /*
- * The kernel's variant for the highest path up to `path`. `weights` (F32 or F16) is the dtype behind its Weights pointers; kernels
- * that have none exist once, whatever it is.
+ * The kernel's variant for the highest path up to `path`, which the device has: it then has all below. `weights` (F32 or F16) is
+ * the dtype behind its Weights pointers; kernels that have none exist once, whatever it is.
  */
 struct gqe_kernel_choice gqe_kernel_choose(enum gqe_kernel kernel, gqe_path path, gqe_dtype weights);
 /* Whether the kernel has a variant of its own for exactly that path and dtype; what the self-test walks over. */

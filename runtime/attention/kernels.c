@@ -2,18 +2,42 @@
 
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
 #include "attention/prepared.h"
 
+/* What a path needs beyond the one below it. */
+static bool adds_path(const struct gqe_capabilities *capabilities, gqe_path path)
+{
+	uint32_t subgroup = gqe_tile_subgroup(capabilities);
+	switch (path) {
+	case GQE_PATH_SCALAR:
+		return true;
+	case GQE_PATH_SUBGROUP:
+		/* The kernels take depth in steps of a subgroup and weights in fours. */
+		return capabilities->subgroup_broadcast && subgroup >= 4 && subgroup <= 64 &&
+		       subgroup <= capabilities->max_workgroup_invocations;
+	case GQE_PATH_MATRIX:
+		return capabilities->matrix_shape_count > 0 &&
+		       gqe_matrix_subgroup(capabilities) <= capabilities->max_workgroup_invocations;
+	default:
+		return false;
+	}
+}
+
 uint32_t gqe_ladder(const struct gqe_capabilities *capabilities, gqe_path paths[8])
 {
+	static const gqe_path upwards[] = {GQE_PATH_SCALAR, GQE_PATH_SUBGROUP, GQE_PATH_MATRIX};
 	uint32_t count = 0;
-	paths[count++] = GQE_PATH_SCALAR;
-	uint32_t subgroup = gqe_tile_subgroup(capabilities);
-	/* The kernels take depth in steps of a subgroup and weights in fours. */
-	bool size_fits = subgroup >= 4 && subgroup <= 64 && subgroup <= capabilities->max_workgroup_invocations;
-	if (capabilities->subgroup_broadcast && size_fits)
-		paths[count++] = GQE_PATH_SUBGROUP;
+	while (count < GQE_COUNT(upwards) && adds_path(capabilities, upwards[count])) {
+		paths[count] = upwards[count];
+		count++;
+	}
+	/* On a CPU, and where matrices are emulated, the upper paths are there to be tested. */
+	if (count > 2 && (capabilities->is_cpu || (capabilities->quirks & GQE_QUIRK_SLOW_MATRIX))) {
+		memmove(&paths[1], &paths[2], (count - 2) * sizeof(paths[0]));
+		paths[count - 1] = GQE_PATH_SUBGROUP;
+	}
 	return count;
 }
 
@@ -67,6 +91,8 @@ void gqe_record_norm(const struct gqe_recorder *recorder, gqe_dtype weights, con
 /* Columns of a tile of gemm or gemm_gathered. */
 static uint32_t gemm_columns(const struct gqe_prepared *prepared)
 {
+	if (gqe_is_matrix_path(prepared->choice.path))
+		return prepared->tile.columns;
 	bool is_subgroup = prepared->choice.path == GQE_PATH_SUBGROUP;
 	return prepared->tile.columns * (is_subgroup ? prepared->tile.subgroup : GQE_GEMM_SCALAR_LANES);
 }
@@ -74,6 +100,8 @@ static uint32_t gemm_columns(const struct gqe_prepared *prepared)
 void gqe_record_gemm(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm *push)
 {
 	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_GEMM, weights, push->rows, 0);
+	const struct gqe_gemm_layout layout = {push->a, push->w, push->cols, push->depth, push->a_stride, push->w_stride};
+	prepared.specialization.values[GQE_CONFIG_staged] = gqe_gemm_is_staged(&prepared, &layout);
 	uint64_t row_tiles = gqe_div_up(push->rows, prepared.tile.rows);
 	uint64_t column_tiles = gqe_div_up(push->cols, gemm_columns(&prepared));
 	dispatch(recorder, &prepared, push, row_tiles * column_tiles, NULL, 2.0 * push->rows * push->cols * push->depth);
@@ -97,6 +125,9 @@ void gqe_record_gemm_gathered(const struct gqe_recorder *recorder, gqe_dtype wei
 			      const struct gqe_buffer *dispatch_buffer, uint32_t rows, uint32_t entries_per_row)
 {
 	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_GEMM_GATHERED, weights, rows, 0);
+	const struct gqe_gemm_layout layout = {push->a,     push->w,        push->width_per_expert,
+					       push->depth, push->a_stride, push->w_stride};
+	prepared.specialization.values[GQE_CONFIG_staged] = gqe_gemm_is_staged(&prepared, &layout);
 	double work = 2.0 * rows * entries_per_row * push->width_per_expert * push->depth;
 	dispatch(recorder, &prepared, push, 0, dispatch_buffer, work);
 }
@@ -171,17 +202,24 @@ static uint32_t attention_slots(const struct gqe_push_attention *push)
 /* Keys that a tile handles at a time; key ranges begin at multiples of it. */
 static uint32_t attention_pass_keys(const struct gqe_prepared *prepared)
 {
+	if (gqe_is_matrix_path(prepared->choice.path))
+		return prepared->tile.columns;
 	bool is_subgroup = prepared->choice.path == GQE_PATH_SUBGROUP;
 	return is_subgroup ? prepared->tile.subgroup * prepared->tile.columns : GQE_ATTENTION_SCALAR_KEYS;
 }
 
 /*
  * Iterations that all loops of attention's invocations make for so many keys, at most; unrolled loops make none. Counted from the
- * loops in the two .comp files, each with one more for its end.
+ * loops in the .comp files, each with one more for its end.
  */
 static uint32_t attention_pass_iterations(const struct gqe_prepared *prepared, uint32_t head_dim)
 {
 	const struct gqe_tile *tile = &prepared->tile;
+	if (gqe_is_matrix_path(prepared->choice.path)) {
+		uint32_t pairs = tile->columns * gqe_matrix_channels(tile, head_dim) / 2;
+		bool is_staged = prepared->specialization.values[GQE_CONFIG_staged] != 0;
+		return 1 + (is_staged ? 2 * (gqe_div_up(pairs, tile->subgroup) + 1) : 0);
+	}
 	if (prepared->choice.path == GQE_PATH_SUBGROUP)
 		return 1 + (gqe_div_up(head_dim, tile->subgroup) + 1) + (tile->subgroup + 1);
 	const uint32_t keys = GQE_ATTENTION_SCALAR_KEYS, channels = GQE_ATTENTION_SCALAR_CHANNELS;
@@ -209,12 +247,28 @@ static uint32_t attention_keys_at_once(const struct gqe_recorder *recorder, cons
 	return gqe_min_u32(keys, (uint32_t)(passes * pass_keys));
 }
 
+static struct gqe_prepared prepare_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
+					     const struct gqe_push_attention *push)
+{
+	uint32_t rows = push->tokens * attention_slots(push), keys = push->position + push->tokens;
+	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_ATTENTION, weights, rows, head_dim);
+	prepared.specialization.values[GQE_CONFIG_staged] = gqe_attention_is_staged(&prepared, head_dim, keys);
+	return prepared;
+}
+
+uint32_t gqe_attention_pass_iterations(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
+				       const struct gqe_push_attention *push)
+{
+	struct gqe_prepared prepared = prepare_attention(recorder, weights, head_dim, push);
+	return attention_pass_iterations(&prepared, head_dim);
+}
+
 void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
 			  const struct gqe_push_attention *push)
 {
 	assert(head_dim % 2 == 0 && head_dim <= GQE_MAX_HEAD_DIM);
 	uint32_t rows = push->tokens * attention_slots(push), keys = push->position + push->tokens;
-	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_ATTENTION, weights, rows, head_dim);
+	struct gqe_prepared prepared = prepare_attention(recorder, weights, head_dim, push);
 	double pairs = (double)push->tokens * push->position + 0.5 * push->tokens * (push->tokens + 1.0);
 	double work = 4.0 * head_dim * pairs * push->q_slots * push->batch;
 	uint32_t at_once = attention_keys_at_once(recorder, &prepared, head_dim, keys, work);

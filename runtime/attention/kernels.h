@@ -27,7 +27,8 @@ const char *gqe_kernel_name(enum gqe_kernel kernel);
 
 /*
  * The ladder: the paths that a device gets, the preferred one last. Pure: capabilities in, paths out. A kernel that has no variant
- * for a path uses the next lower one.
+ * for a path uses the next lower one by number, and a device that has a path has all those; hence what each path needs includes
+ * what those below it need.
  */
 uint32_t gqe_ladder(const struct gqe_capabilities *capabilities, gqe_path paths[8]);
 
@@ -67,6 +68,9 @@ GQE_RECORD(nll, NLL)
  */
 void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
 			  const struct gqe_push_attention *push);
+/* Loop iterations that attention's invocations make, at most, for the least keys a dispatch can handle. */
+uint32_t gqe_attention_pass_iterations(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
+				       const struct gqe_push_attention *push);
 /* The grid comes from expert_scan's `dispatch`; `rows` (tokens of the pass) and `groups` * `top_k` are for the work estimate. */
 void gqe_record_gemm_gathered(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm_gathered *push,
 			      const struct gqe_buffer *dispatch, uint32_t rows, uint32_t entries_per_row);

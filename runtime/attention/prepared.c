@@ -5,9 +5,15 @@
 struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, const struct gqe_tuning *tuning,
 				enum gqe_kernel kernel, gqe_path path, gqe_dtype weights, uint32_t work_rows, uint32_t head_dim)
 {
-	struct gqe_prepared prepared = {.choice = gqe_kernel_choose(kernel, path, weights)};
-	const struct gqe_tile *tuned = gqe_tuning_find(tuning, kernel, prepared.choice.path, weights, work_rows, head_dim);
-	prepared.tile = tuned != NULL ? *tuned : gqe_tile_choose(capabilities, kernel, prepared.choice.path, work_rows, head_dim);
+	struct gqe_prepared prepared;
+	for (;; path = (gqe_path)(prepared.choice.path - 1)) {
+		prepared.choice = gqe_kernel_choose(kernel, path, weights);
+		const struct gqe_tile *tuned = gqe_tuning_find(tuning, kernel, prepared.choice.path, weights, work_rows, head_dim);
+		prepared.tile =
+			tuned != NULL ? *tuned : gqe_tile_choose(capabilities, kernel, prepared.choice.path, work_rows, head_dim);
+		if (prepared.tile.rows > 0)
+			break;
+	}
 	prepared.specialization = (struct gqe_specialization){
 		.count = GQE_CONFIG_COUNT,
 		.values =
@@ -18,6 +24,10 @@ struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, con
 				[GQE_CONFIG_columns] = prepared.tile.columns,
 				[GQE_CONFIG_head_dim] = head_dim,
 				[GQE_CONFIG_uniform_loads] = gqe_tile_uniform_loads(capabilities),
+				[GQE_CONFIG_matrix_m] = prepared.tile.matrix.m,
+				[GQE_CONFIG_matrix_n] = prepared.tile.matrix.n,
+				[GQE_CONFIG_matrix_k] = prepared.tile.matrix.k,
+				[GQE_CONFIG_rolled] = prepared.tile.is_rolled,
 			},
 	};
 	if (prepared.choice.variant->uses_subgroups && capabilities->subgroup_size_control)
@@ -27,19 +37,44 @@ struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, con
 
 static bool same_tile(const struct gqe_tile *a, const struct gqe_tile *b)
 {
-	return a->workgroup == b->workgroup && a->subgroup == b->subgroup && a->rows == b->rows && a->columns == b->columns;
+	return a->workgroup == b->workgroup && a->subgroup == b->subgroup && a->rows == b->rows && a->columns == b->columns &&
+	       a->is_rolled == b->is_rolled;
+}
+
+bool gqe_attention_is_staged(const struct gqe_prepared *prepared, uint32_t head_dim, uint32_t keys)
+{
+	if (!gqe_is_matrix_path(prepared->choice.path))
+		return false;
+	return gqe_matrix_channels(&prepared->tile, head_dim) != head_dim || keys < prepared->tile.columns;
+}
+
+bool gqe_gemm_is_staged(const struct gqe_prepared *prepared, const struct gqe_gemm_layout *layout)
+{
+	if (!gqe_is_matrix_path(prepared->choice.path))
+		return false;
+	bool is_whole = layout->cols % prepared->tile.columns == 0 && layout->depth % GQE_GEMM_MATRIX_SLICE == 0;
+	/* Loads of 16 bytes: four f32 of `a`, eight f16 of w. */
+	bool is_aligned = layout->a % 16 == 0 && layout->w % 16 == 0 && layout->a_stride % 4 == 0 && layout->w_stride % 8 == 0;
+	return !is_whole || !is_aligned;
 }
 
 static void visit_forms(const struct gqe_prepared_case *found,
 			void (*visit)(void *user, const struct gqe_prepared_case *prepared_case), void *user)
 {
-	visit(user, found);
-	if (found->kernel == GQE_KERNEL_ATTENTION) {
-		struct gqe_prepared_case split = *found;
-		split.is_split = true;
-		split.prepared.specialization.values[GQE_CONFIG_split] = 1;
-		visit(user, &split);
-	}
+	if (found->prepared.choice.path != found->path)
+		return; /* it runs a lower path's pipeline, which that path's visit shows */
+	bool is_attention = found->kernel == GQE_KERNEL_ATTENTION;
+	bool needs_stage = is_attention && gqe_attention_is_staged(&found->prepared, found->head_dim, UINT32_MAX);
+	bool can_stage = gqe_is_matrix_path(found->path);
+	for (uint32_t staged = needs_stage; staged <= can_stage; staged++)
+		for (uint32_t split = 0; split <= is_attention; split++) {
+			struct gqe_prepared_case form = *found;
+			form.is_staged = staged;
+			form.is_split = split;
+			form.prepared.specialization.values[GQE_CONFIG_staged] = staged;
+			form.prepared.specialization.values[GQE_CONFIG_split] = split;
+			visit(user, &form);
+		}
 }
 
 /* Every tile of one kernel. Work is limited by powers of two in the tile table, so between them nothing changes. */

@@ -15,12 +15,24 @@ struct gqe_prepared {
 struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, const struct gqe_tuning *tuning,
 				enum gqe_kernel kernel, gqe_path path, gqe_dtype weights, uint32_t work_rows, uint32_t head_dim);
 
+/* Matrix paths: whether K and V must go through shared memory, for this head size or so few keys. Other paths: false. */
+bool gqe_attention_is_staged(const struct gqe_prepared *prepared, uint32_t head_dim, uint32_t keys);
+
+/* Where the factors of a product lie; `cols` of gemm_gathered: of one expert. */
+struct gqe_gemm_layout {
+	uint64_t a, w; /* addresses */
+	uint32_t cols, depth, a_stride, w_stride;
+};
+/* Matrix paths: whether the weights must go through shared memory. Other paths: false. */
+bool gqe_gemm_is_staged(const struct gqe_prepared *prepared, const struct gqe_gemm_layout *layout);
+
 struct gqe_prepared_case {
 	enum gqe_kernel kernel;
 	gqe_path path;
 	gqe_dtype weights;
 	uint32_t head_dim;  /* 0: the kernel does not depend on it */
 	bool is_split;      /* attention: one of several key ranges */
+	bool is_staged;     /* matrix paths: the second factor goes through shared memory */
 	uint32_t work_rows; /* the largest power of two that gets this tile, hence UINT32_MAX / 2 + 1 for any amount of work */
 	struct gqe_prepared prepared;
 };
@@ -28,7 +40,7 @@ struct gqe_prepared_case {
 /*
  * Calls `visit` for each different pipeline that the record functions may ask for on a device with these capabilities: every path
  * of its ladder, weights of every dtype it can read, any amount of work, each of the given head sizes, attention at once and split
- * over key ranges.
+ * over key ranges, matrix paths with and without staging.
  */
 void gqe_prepared_visit(const struct gqe_capabilities *capabilities, const uint32_t *head_dims, size_t head_dim_count,
 			void (*visit)(void *user, const struct gqe_prepared_case *prepared_case), void *user);

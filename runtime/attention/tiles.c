@@ -14,8 +14,8 @@ enum device_class { ANY_DEVICE, CPU_DRIVER, CPU_LANE_LOADS, LANES_8, LANES_16 };
 /*
  * The first row that fits is taken, so specific rows come before general ones. `up_to`: the row is for that many rows of work at
  * most, a power of two; 0: any. `workgroup` 0: one subgroup. `registers`: f32 values a lane may spend on a tile of attention; rows
- * are halved until they fit. A CPU driver spills to its stack, which is cheap; its limit is the time that a large kernel takes to
- * compile.
+ * are halved until they fit, and on a matrix path there is no tile if none does. A CPU driver spills to its stack, which is cheap;
+ * its limit is the time that a large kernel takes to compile.
  */
 static const struct tile_row {
 	enum gqe_kernel kernel;
@@ -31,6 +31,12 @@ static const struct tile_row {
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 4, 1, 56, "no spill on Intel skl, tgl, dg2, mtl"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, LANES_16, 0, 0, 4, 2, 39, "no spill on Intel lnl, bmg"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 8, 4, 88, "RADV's and NVK's estimates, no spill there"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, CPU_DRIVER, 0, 0, 8, 16, 0, "not tuned"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_8, 0, 0, 8, 16, 1,
+	 "none: Mesa 25 and 26 spill even the smallest on Intel dg2"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_16, 0, 0, 8, 16, 1,
+	 "none: Mesa 25 and 26 spill even the smallest on Intel bmg"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, ANY_DEVICE, 0, 0, 32, 32, 200, "RADV's and NVK's estimates, no spill there"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 2, 64, 2, 1, 0, "not tuned"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 8, 1, 0, "not tuned"},
 
@@ -47,6 +53,10 @@ static const struct tile_row {
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 8, 2, 0, "no spill on Intel skl, tgl, dg2, mtl"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, LANES_16, 0, 0, 8, 2, 0, "no spill on Intel lnl, bmg"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 8, 4, 0, "RADV's and NVK's estimates, no spill there"},
+	{GQE_KERNEL_GEMM, GQE_PATH_MATRIX, CPU_DRIVER, 0, 0, 16, 16, 0, "not tuned"},
+	{GQE_KERNEL_GEMM, GQE_PATH_MATRIX, LANES_8, 0, 0, 16, 16, 0, "no spill on Intel dg2"},
+	{GQE_KERNEL_GEMM, GQE_PATH_MATRIX, LANES_16, 0, 0, 16, 16, 0, "no spill on Intel bmg"},
+	{GQE_KERNEL_GEMM, GQE_PATH_MATRIX, ANY_DEVICE, 0, 0, 32, 64, 0, "RADV's and NVK's estimates, no spill there"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SCALAR, ANY_DEVICE, 4, 64, 4, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 32, 2, 0, "not tuned"},
 
@@ -61,6 +71,10 @@ static const struct tile_row {
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 8, 2, 0, "no spill on Intel skl, tgl, dg2, mtl"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, LANES_16, 0, 0, 8, 2, 0, "no spill on Intel lnl, bmg"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 16, 2, 0, "no spill on AMD and NVIDIA"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_MATRIX, CPU_DRIVER, 0, 0, 16, 16, 0, "not tuned"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_MATRIX, LANES_8, 0, 0, 16, 16, 0, "no spill on Intel dg2"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_MATRIX, LANES_16, 0, 0, 16, 16, 0, "no spill on Intel bmg"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_MATRIX, ANY_DEVICE, 0, 0, 32, 64, 0, "RADV's and NVK's estimates, no spill there"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SCALAR, ANY_DEVICE, 8, 64, 4, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 32, 2, 0, "not tuned"},
 
@@ -107,6 +121,77 @@ uint32_t gqe_tile_subgroup(const struct gqe_capabilities *capabilities)
 	}
 }
 
+uint32_t gqe_matrix_subgroup(const struct gqe_capabilities *capabilities)
+{
+	/* Where 64 lanes can be had as well, a matrix product on them takes twice as long, and so does all else. */
+	bool has_32 = capabilities->subgroup_size_control && capabilities->subgroup_size_min <= 32 &&
+		      capabilities->subgroup_size_max >= 32;
+	return device_class_of(capabilities) == ANY_DEVICE && has_32 ? 32 : gqe_tile_subgroup(capabilities);
+}
+
+uint32_t gqe_matrix_channels(const struct gqe_tile *tile, uint32_t head_dim)
+{
+	return (uint32_t)gqe_align_up(head_dim, gqe_max_u32(tile->matrix.n, tile->matrix.k));
+}
+
+/* Of the shapes that the device has the one with the most products. */
+static gqe_matrix_shape matrix_shape(const struct gqe_capabilities *capabilities)
+{
+	gqe_matrix_shape best = {0};
+	for (uint32_t i = 0; i < capabilities->matrix_shape_count; i++) {
+		const gqe_matrix_shape *shape = &capabilities->matrix_shapes[i];
+		if (shape->m * shape->n * shape->k > best.m * best.n * best.k)
+			best = *shape;
+	}
+	return best;
+}
+
+/* What a tile's columns are a multiple of: whole matrices; lanes that share a row of scores take eight each. */
+static uint32_t matrix_column_step(enum gqe_kernel kernel, const struct gqe_tile *tile)
+{
+	uint32_t step = gqe_max_u32(tile->matrix.n, tile->matrix.k);
+	uint32_t row_lanes = kernel == GQE_KERNEL_ATTENTION && tile->subgroup > tile->rows ? tile->subgroup / tile->rows : 1;
+	return gqe_max_u32(step, 8 * row_lanes);
+}
+
+/* f32 values a lane holds in matrices of an attention tile: outputs, scores, and q unless it stays in shared memory. */
+static uint32_t matrix_registers(const struct gqe_tile *tile, uint32_t head_dim, bool is_rolled)
+{
+	/* AMD holds every f16 of a first factor twice, so q takes as much as the outputs. */
+	uint32_t values = gqe_matrix_channels(tile, head_dim) * (is_rolled ? 1 : 2) + tile->columns;
+	return tile->rows * values / tile->subgroup;
+}
+
+/* Makes a tile one of whole matrices that fits the registers (0: any does). If none does, it has no rows. */
+static void fit_to_matrices(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, uint32_t work_rows,
+			    uint32_t head_dim, uint32_t registers, struct gqe_tile *tile)
+{
+	tile->matrix = matrix_shape(capabilities);
+	tile->is_rolled = device_class_of(capabilities) != ANY_DEVICE;
+	tile->rows = (uint32_t)gqe_align_up(tile->rows, tile->matrix.m);
+	while (kernel == GQE_KERNEL_ATTENTION && registers > 0 && tile->rows > tile->matrix.m &&
+	       (matrix_registers(tile, head_dim, tile->is_rolled) > registers || tile->rows / 2 >= work_rows))
+		tile->rows /= 2;
+	tile->columns = (uint32_t)gqe_align_up(tile->columns, matrix_column_step(kernel, tile));
+	if (kernel == GQE_KERNEL_ATTENTION && registers > 0) {
+		tile->is_rolled |= matrix_registers(tile, head_dim, false) > registers;
+		if (matrix_registers(tile, head_dim, tile->is_rolled) > registers)
+			tile->rows = 0;
+	}
+}
+
+static bool fits_matrices(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, const struct gqe_tile *tile)
+{
+	const gqe_matrix_shape *own = &tile->matrix;
+	bool has_shape = false;
+	for (uint32_t i = 0; i < capabilities->matrix_shape_count; i++) {
+		const gqe_matrix_shape *shape = &capabilities->matrix_shapes[i];
+		has_shape |= shape->m == own->m && shape->n == own->n && shape->k == own->k;
+	}
+	bool is_power = (tile->rows & (tile->rows - 1)) == 0; /* rows and lanes divide each other */
+	return has_shape && is_power && tile->rows % own->m == 0 && tile->columns % matrix_column_step(kernel, tile) == 0;
+}
+
 /* f32 values a lane holds for each row of an attention tile: o by channel, the scores, running maximum and sum. */
 static uint32_t attention_row_registers(uint32_t subgroup, uint32_t columns, uint32_t head_dim)
 {
@@ -116,7 +201,9 @@ static uint32_t attention_row_registers(uint32_t subgroup, uint32_t columns, uin
 struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
 				uint32_t work_rows, uint32_t head_dim)
 {
-	uint32_t subgroup = path == GQE_PATH_SUBGROUP ? gqe_tile_subgroup(capabilities) : 1;
+	uint32_t subgroup = path == GQE_PATH_SCALAR    ? 1
+			    : gqe_is_matrix_path(path) ? gqe_matrix_subgroup(capabilities)
+						       : gqe_tile_subgroup(capabilities);
 	enum device_class device = device_class_of(capabilities);
 	const struct tile_row *row = tile_rows;
 	for (;; row++) {
@@ -132,7 +219,9 @@ struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enu
 		.rows = row->rows,
 		.columns = row->columns,
 	};
-	if (row->registers > 0) {
+	if (gqe_is_matrix_path(path))
+		fit_to_matrices(capabilities, kernel, work_rows, head_dim, row->registers, &tile);
+	else if (row->registers > 0) {
 		uint32_t row_registers = attention_row_registers(subgroup, tile.columns, head_dim);
 		while (tile.rows > 1 && (tile.rows * row_registers > row->registers || tile.rows / 2 >= work_rows))
 			tile.rows /= 2;
@@ -160,6 +249,8 @@ bool gqe_tile_is_legal(const struct gqe_capabilities *capabilities, enum gqe_ker
 	if (tile->workgroup == 0 || tile->workgroup > capabilities->max_workgroup_invocations)
 		return false;
 	if (kernel == GQE_KERNEL_GEMM_GATHERED && tile->rows < gathered_least_rows(up_to))
+		return false;
+	if (gqe_is_matrix_path(path) && !fits_matrices(capabilities, kernel, tile))
 		return false;
 	if (path == GQE_PATH_SCALAR)
 		return tile->subgroup == 1 && tile->workgroup % tile->rows == 0;

@@ -7,13 +7,26 @@
 /* What specializes a kernel; names as in GQE_SPECIALIZATION. */
 struct gqe_tile {
 	uint32_t workgroup, subgroup, rows, columns;
+	/* Matrix paths only, else zeros. */
+	gqe_matrix_shape matrix;
+	uint32_t is_rolled; /* loops stay loops */
 };
 
 /* No tile has more rows or columns. */
 #define GQE_MAX_TILE_SIDE 128
 
+static inline bool gqe_is_matrix_path(gqe_path path)
+{
+	return path == GQE_PATH_MATRIX || path == GQE_PATH_MATRIX2;
+}
+
+/* `head_dim` rounded up to what whole matrices of the tile hold. */
+uint32_t gqe_matrix_channels(const struct gqe_tile *tile, uint32_t head_dim);
+
 /* The subgroup size that subgroup kernels are built with on this device. */
 uint32_t gqe_tile_subgroup(const struct gqe_capabilities *capabilities);
+/* The same for kernels of the matrix paths. */
+uint32_t gqe_matrix_subgroup(const struct gqe_capabilities *capabilities);
 
 /*
  * Whether kernels should load what all lanes need with a uniform load where they have the choice. GPUs broadcast: not measured on
@@ -23,7 +36,7 @@ bool gqe_tile_uniform_loads(const struct gqe_capabilities *capabilities);
 
 /*
  * The tile of a kernel's variant for `path` when there are `work_rows` rows of work (tokens, for attention (token, slot) pairs of
- * one KV head). `head_dim`: attention's; 0 for other kernels.
+ * one KV head). `head_dim`: attention's; 0 for other kernels. 0 rows: no tile of that path fits the device, use the path below.
  */
 struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
 				uint32_t work_rows, uint32_t head_dim);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attention/kernel_table.h"
 #include "common/half.h"
 
 #define GUARD_BYTES 1024
@@ -91,6 +92,11 @@ uint32_t gqe_check_head_dim(struct gqe_check *check)
 	if (check->number % 4 == 3)
 		return 2 * gqe_check_between(check, 1, GQE_MAX_HEAD_DIM / 2);
 	return 16 * gqe_check_between(check, 1, GQE_MAX_HEAD_DIM / 16);
+}
+
+bool gqe_check_multiplies_f16(const struct gqe_check *check, enum gqe_kernel kernel)
+{
+	return gqe_kernel_choose(kernel, check->recorder.path, check->dtype).path >= GQE_PATH_PACKED;
 }
 
 void gqe_check_shape(struct gqe_check *check, const char *format, ...)

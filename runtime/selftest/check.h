@@ -44,6 +44,7 @@ struct gqe_check_tensor {
 
 struct gqe_check {
 	struct gqe_recorder recorder;
+	struct gqe_capabilities capabilities; /* the recorder's: the device's, with one shape of matrices, by `number` */
 	struct gqe_vulkan *vulkan;
 	gqe_dtype dtype; /* behind Weights pointers */
 	uint32_t number; /* of the case, for shapes that every run should include */
@@ -94,6 +95,9 @@ uint32_t gqe_check_tokens(struct gqe_check *check);
 /* A head size: a multiple of 16 up to 256; now and then another even number. */
 uint32_t gqe_check_head_dim(struct gqe_check *check);
 void gqe_check_shape(struct gqe_check *check, const char *format, ...) GQE_PRINTF(2, 3);
+
+/* Whether the case's kernel multiplies f16 by f16, hence rounds factors to it. */
+bool gqe_check_multiplies_f16(const struct gqe_check *check, enum gqe_kernel kernel);
 
 /* Tensors. Data is read by gqe_check_place and must live as long as the case. */
 struct gqe_check_tensor *gqe_check_floats(struct gqe_check *check, const char *name, const float *data, uint64_t count);

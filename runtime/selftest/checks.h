@@ -17,11 +17,16 @@ GQE_KERNELS(GQE_CHECK_FUNCTION)
  *  ATTENTION    for scores that spread by s (in powers of e): a score is a sum of d_h products, off by u/4 * sqrt(d_h) * s at most,
  *               1e-6 at d_h 256 and s 1, and so is the probability it becomes; with one query and few keys that count, nothing
  *               averages it out. The sum over the keys adds as above. Hence 1e-6 * (1 + s).
+ *  *_F16        on the paths that multiply in f16 the factors that are not stored as f16 are rounded to it, each by 2^-11 of its
+ *               value at most (2^-10 where a driver rounds towards zero): sums are off by as much, and a score by 2^-11 * s, which
+ *               its probability multiplies, itself rounded once more
  *  STORED_F16   rounding to nearest is at most 2^-11 of a value; a driver may round towards zero, 2^-10
  */
 #define GQE_CHECK_TOLERANCE_ELEMENTWISE 5e-7
 #define GQE_CHECK_TOLERANCE_SUM 1e-6
 #define GQE_CHECK_TOLERANCE_ATTENTION(spread) (1e-6 * (1 + (spread)))
+#define GQE_CHECK_TOLERANCE_SUM_F16 1e-3
+#define GQE_CHECK_TOLERANCE_ATTENTION_F16(spread) (5e-4 * (1 + (spread)))
 #define GQE_CHECK_TOLERANCE_STORED_F16 1e-3
 
 #endif

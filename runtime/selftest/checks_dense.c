@@ -76,6 +76,12 @@ void gqe_check_gemm(struct gqe_check *check)
 	uint32_t depth = gqe_check_between(check, 1, check->number % 3 == 2 ? 1200 : 300);
 	uint32_t a_stride = depth + gqe_check_between(check, 0, 3), c_stride = cols + gqe_check_between(check, 0, 3);
 	uint32_t w_stride = (uint32_t)gqe_align_up(depth, 4) + 4 * gqe_check_between(check, 0, 1);
+	if (check->number % 4 == 1) { /* what tiles divide */
+		cols = 64 * gqe_check_between(check, 1, 4);
+		depth = a_stride = 64 * gqe_check_between(check, 1, 5);
+		w_stride = depth + 8 * gqe_check_between(check, 0, 1);
+		c_stride = cols;
+	}
 	uint32_t residual = gqe_check_between(check, 0, 2), has_bias = gqe_check_between(check, 0, 1);
 	gqe_check_shape(check, "rows=%u cols=%u depth=%u strides=%u,%u,%u bias=%u residual=%s", rows, cols, depth, a_stride,
 			w_stride, c_stride, has_bias,
@@ -115,7 +121,8 @@ void gqe_check_gemm(struct gqe_check *check)
 		gqe_record_gemm(&check->recorder, check->dtype, &push);
 	gqe_reference_gemm(check->threads, rows, cols, depth, a, a_stride, w, depth, has_bias ? bias : NULL,
 			   residual == RESIDUAL_NONE ? NULL : added, expected, c_stride);
-	gqe_check_compare(check, c, expected, GQE_CHECK_TOLERANCE_SUM);
+	bool is_f16 = gqe_check_multiplies_f16(check, GQE_KERNEL_GEMM);
+	gqe_check_compare(check, c, expected, is_f16 ? GQE_CHECK_TOLERANCE_SUM_F16 : GQE_CHECK_TOLERANCE_SUM);
 }
 
 void gqe_check_activation(struct gqe_check *check)

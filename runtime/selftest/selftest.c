@@ -42,10 +42,16 @@ static gqe_status run_case(struct selftest *test, enum gqe_kernel kernel, gqe_pa
 		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no host memory for a case of the self-test");
 	check->recorder = (struct gqe_recorder){
 		.steps = test->steps,
-		.capabilities = &test->vulkan->capabilities,
+		.capabilities = &check->capabilities,
 		.path = path,
 		.tuning = test->tuning,
 	};
+	check->capabilities = test->vulkan->capabilities;
+	if (check->capabilities.matrix_shape_count > 1) {
+		check->capabilities.matrix_shapes[0] =
+			check->capabilities.matrix_shapes[number % check->capabilities.matrix_shape_count];
+		check->capabilities.matrix_shape_count = 1;
+	}
 	check->vulkan = test->vulkan;
 	check->dtype = dtype;
 	check->number = number;

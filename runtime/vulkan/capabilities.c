@@ -18,6 +18,8 @@ struct optional_parts {
 	bool maintenance4;
 	bool portability_subset;
 	bool pipeline_executable_properties;
+	bool cooperative_matrix;
+	bool cooperative_matrix2;
 };
 
 /* All the property and feature structs that are read, chained. */
@@ -31,6 +33,9 @@ struct device_answers {
 	VkPhysicalDeviceVulkan11Features features11;
 	VkPhysicalDeviceVulkan12Features features12;
 	VkPhysicalDeviceSubgroupSizeControlFeatures size_features;
+	VkPhysicalDeviceCooperativeMatrixPropertiesKHR matrix_properties;
+	VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix_features;
+	VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2_features;
 };
 
 static void reject(struct gqe_physical_device *device, const char *reason)
@@ -142,6 +147,10 @@ static VkResult read_extensions(const struct gqe_vulkan *vulkan, const struct gq
 		parts->portability_subset = gqe_extension_listed(extensions, count, "VK_KHR_portability_subset");
 		parts->pipeline_executable_properties =
 			gqe_extension_listed(extensions, count, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
+		parts->cooperative_matrix = vulkan->fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR != NULL &&
+					    gqe_extension_listed(extensions, count, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+		parts->cooperative_matrix2 = parts->cooperative_matrix &&
+					     gqe_extension_listed(extensions, count, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME);
 	}
 	free(extensions);
 	return result;
@@ -161,16 +170,29 @@ static void ask(const struct gqe_vulkan *vulkan, VkPhysicalDevice handle, const 
 		.features11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES},
 		.features12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES},
 		.size_features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES},
+		.matrix_properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_PROPERTIES_KHR},
+		.matrix_features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR},
+		.matrix2_features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV},
 	};
 	answers->properties.pNext = &answers->properties11;
 	answers->properties11.pNext = &answers->properties12;
 	answers->features.pNext = &answers->features11;
 	answers->features11.pNext = &answers->features12;
-	void **properties_end = &answers->properties12.pNext;
+	void **properties_end = &answers->properties12.pNext, **features_end = &answers->features12.pNext;
 	if (parts->subgroup_size_control) {
 		*properties_end = &answers->size_properties;
 		properties_end = &answers->size_properties.pNext;
-		answers->features12.pNext = &answers->size_features;
+		*features_end = &answers->size_features;
+		features_end = &answers->size_features.pNext;
+	}
+	if (parts->cooperative_matrix) {
+		*properties_end = &answers->matrix_properties;
+		properties_end = &answers->matrix_properties.pNext;
+		*features_end = &answers->matrix_features;
+		features_end = &answers->matrix_features.pNext;
+	}
+	if (parts->cooperative_matrix2) {
+		*features_end = &answers->matrix2_features;
 	}
 	if (parts->maintenance4) {
 		*properties_end = &answers->maintenance4;
@@ -201,6 +223,70 @@ static void read_subgroups(const struct device_answers *answers, const struct op
 		answers->features12.subgroupBroadcastDynamicId && known_size && !(capabilities->quirks & GQE_QUIRK_BROKEN_SUBGROUP);
 }
 
+static bool has_shape(const struct gqe_capabilities *capabilities, const VkCooperativeMatrixPropertiesKHR *found)
+{
+	for (uint32_t i = 0; i < capabilities->matrix_shape_count; i++) {
+		const gqe_matrix_shape *shape = &capabilities->matrix_shapes[i];
+		if (shape->m == found->MSize && shape->n == found->NSize && shape->k == found->KSize) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The kernels lay a tile out in steps of the shape and load it in 16 bytes, so its sizes have to be powers of two from 8 to 64: all
+ * that is known is.
+ */
+static bool shape_is_usable(const VkCooperativeMatrixPropertiesKHR *shape)
+{
+	const uint32_t sizes[] = {shape->MSize, shape->NSize, shape->KSize};
+	for (size_t i = 0; i < GQE_COUNT(sizes); i++) {
+		if (sizes[i] < 8 || sizes[i] > 64 || (sizes[i] & (sizes[i] - 1)) != 0) {
+			return false;
+		}
+	}
+	return shape->scope == VK_SCOPE_SUBGROUP_KHR && shape->AType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+	       shape->BType == VK_COMPONENT_TYPE_FLOAT16_KHR && shape->CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+	       shape->ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && !shape->saturatingAccumulation;
+}
+
+static void read_matrix_shapes(const struct gqe_vulkan *vulkan, const struct device_answers *answers,
+			       struct gqe_physical_device *device)
+{
+	struct gqe_capabilities *capabilities = &device->capabilities;
+	bool has_all = answers->matrix_features.cooperativeMatrix &&
+		       (answers->matrix_properties.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
+		       capabilities->float16 && capabilities->storage16 && capabilities->memory_model;
+	uint32_t count = 0;
+	if (!has_all || vulkan->fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR(device->handle, &count, NULL) != VK_SUCCESS) {
+		return;
+	}
+	VkCooperativeMatrixPropertiesKHR *shapes = calloc(count ? count : 1, sizeof(*shapes));
+	if (!shapes) {
+		return; /* the paths below need no matrices */
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		shapes[i].sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR;
+	}
+	VkResult result = vulkan->fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR(device->handle, &count, shapes);
+	if (result != VK_SUCCESS && result != VK_INCOMPLETE) {
+		count = 0;
+	}
+	for (uint32_t i = 0; i < count && capabilities->matrix_shape_count < GQE_MAX_MATRIX_SHAPES; i++) {
+		if (shape_is_usable(&shapes[i]) && !has_shape(capabilities, &shapes[i])) {
+			capabilities->matrix_shapes[capabilities->matrix_shape_count++] =
+				(gqe_matrix_shape){shapes[i].MSize, shapes[i].NSize, shapes[i].KSize};
+		}
+	}
+	free(shapes);
+	const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *matrix2 = &answers->matrix2_features;
+	capabilities->matrix_rows_known = capabilities->matrix_shape_count > 0 && matrix2->cooperativeMatrixReductions &&
+					  matrix2->cooperativeMatrixConversions && matrix2->cooperativeMatrixPerElementOperations;
+	device->info.matrix_shape_count = capabilities->matrix_shape_count;
+	memcpy(device->info.matrix_shapes, capabilities->matrix_shapes, sizeof(device->info.matrix_shapes));
+}
+
 /* Turns the answers of a device that passed the version check into capabilities and info. */
 static void interpret(const struct device_answers *answers, const struct optional_parts *parts, struct gqe_physical_device *device)
 {
@@ -210,7 +296,8 @@ static void interpret(const struct device_answers *answers, const struct optiona
 	memcpy(info->uuid, answers->properties11.deviceUUID, sizeof(info->uuid));
 	snprintf(info->driver_name, sizeof(info->driver_name), "%s", answers->properties12.driverName);
 	snprintf(info->driver_info, sizeof(info->driver_info), "%s", answers->properties12.driverInfo);
-	capabilities->quirks = gqe_quirks(info->vendor_id, answers->properties12.driverID, info->driver_version, info->api_version);
+	capabilities->quirks = gqe_quirks(info->vendor_id, info->device_id, answers->properties12.driverID, info->driver_version,
+					  info->api_version);
 	info->quirks = capabilities->quirks;
 	capabilities->max_loop_iterations = capabilities->quirks & GQE_QUIRK_LOOP_LIMIT ? 65535 : UINT32_MAX;
 
@@ -222,6 +309,7 @@ static void interpret(const struct device_answers *answers, const struct optiona
 
 	capabilities->storage16 = answers->features11.storageBuffer16BitAccess;
 	capabilities->float16 = answers->features12.shaderFloat16;
+	capabilities->memory_model = answers->features12.vulkanMemoryModel;
 	info->has_16bit_storage = capabilities->storage16;
 	info->has_float16 = capabilities->float16;
 
@@ -259,6 +347,7 @@ void gqe_capabilities_read(const struct gqe_vulkan *vulkan, struct gqe_physical_
 	struct device_answers answers;
 	ask(vulkan, device->handle, &parts, &answers);
 	interpret(&answers, &parts, device);
+	read_matrix_shapes(vulkan, &answers, device);
 
 	device->info.usable = true;
 	const char *queue_problem = read_queues(vulkan, device);

@@ -22,9 +22,26 @@ static gqe_status open_device(struct gqe_vulkan *vulkan, const struct gqe_physic
 		.bufferDeviceAddress = VK_TRUE,
 		.shaderFloat16 = capabilities->float16,
 		.subgroupBroadcastDynamicId = capabilities->subgroup_broadcast,
+		.vulkanMemoryModel = capabilities->memory_model,
 	};
+	VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2_features = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
+		.cooperativeMatrixReductions = VK_TRUE,
+		.cooperativeMatrixConversions = VK_TRUE,
+		.cooperativeMatrixPerElementOperations = VK_TRUE,
+	};
+	VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix_features = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+		.pNext = capabilities->matrix_rows_known ? &matrix2_features : NULL,
+		.cooperativeMatrix = VK_TRUE,
+	};
+	void **features_end = &features12.pNext;
 	if (capabilities->subgroup_size_control || capabilities->full_subgroups) {
-		features12.pNext = &size_features;
+		*features_end = &size_features;
+		features_end = &size_features.pNext;
+	}
+	if (capabilities->matrix_shape_count > 0) {
+		*features_end = &matrix_features;
 	}
 	VkPhysicalDeviceVulkan11Features features11 = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,
@@ -38,7 +55,7 @@ static gqe_status open_device(struct gqe_vulkan *vulkan, const struct gqe_physic
 		.pipelineExecutableInfo = VK_TRUE,
 	};
 
-	const char *extensions[3];
+	const char *extensions[5];
 	uint32_t extension_count = 0;
 	if (vulkan->reports_pipelines) {
 		extensions[extension_count++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
@@ -48,6 +65,12 @@ static gqe_status open_device(struct gqe_vulkan *vulkan, const struct gqe_physic
 	}
 	if (physical->enable_portability_subset) {
 		extensions[extension_count++] = "VK_KHR_portability_subset";
+	}
+	if (capabilities->matrix_shape_count > 0) {
+		extensions[extension_count++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
+	}
+	if (capabilities->matrix_rows_known) {
+		extensions[extension_count++] = VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME;
 	}
 	float priority = 1.0f;
 	VkDeviceQueueCreateInfo queue = {

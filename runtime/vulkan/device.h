@@ -5,10 +5,10 @@
 #ifndef GQE_VULKAN_DEVICE_H
 #define GQE_VULKAN_DEVICE_H
 
-#define VK_NO_PROTOTYPES
 #include <pthread.h>
 #include <stdatomic.h>
-#include <vulkan/vulkan.h>
+
+#include "vulkan/headers.h"
 
 #include <gqe/gqe_vulkan.h>
 
@@ -20,13 +20,15 @@ enum gqe_quirk {
 	GQE_QUIRK_NO_PIPELINE_CACHE = 1u << 0, /* broken_pipeline_cache */
 	GQE_QUIRK_BROKEN_SUBGROUP = 1u << 1,   /* broken_subgroup: half of a subgroup's invocations never run */
 	GQE_QUIRK_LOOP_LIMIT = 1u << 2,        /* loop_limit: loops end early, see gqe_capabilities.max_loop_iterations */
-	GQE_QUIRK_SLOW_UNIFORM_LOAD = 1u << 3  /* slow_uniform_load: one address in all lanes costs as many loads as lanes */
+	GQE_QUIRK_SLOW_UNIFORM_LOAD = 1u << 3, /* slow_uniform_load: one address in all lanes costs as many loads as lanes */
+	GQE_QUIRK_SLOW_MATRIX = 1u << 4        /* slow_matrix: cooperative matrices are advertised and emulated */
 };
 
 /* What a device can do, as the kernels care about it. Filled once by gqe_capabilities_read. */
 struct gqe_capabilities {
 	bool storage16;          /* storageBuffer16BitAccess (16-bit loads and stores through pointers) */
 	bool float16;            /* shaderFloat16 */
+	bool memory_model;       /* vulkanMemoryModel */
 	bool subgroup_broadcast; /* compute-stage basic+ballot/shuffle broadcast with a dynamically uniform index, size controllable
 				    or fixed */
 	bool subgroup_size_control;
@@ -45,7 +47,14 @@ struct gqe_capabilities {
 	 * loop that ends; beyond it the driver leaves loops without a word. UINT32_MAX: no limit.
 	 */
 	uint32_t max_loop_iterations;
-	uint32_t quirks; /* enum gqe_quirk bits */
+	/*
+	 * VK_KHR_cooperative_matrix: shapes with f16 factors and f32 sums that a subgroup multiplies in compute shaders. 0 shapes:
+	 * the extension or something it needs is missing.
+	 */
+	uint32_t matrix_shape_count;
+	gqe_matrix_shape matrix_shapes[GQE_MAX_MATRIX_SHAPES];
+	bool matrix_rows_known; /* VK_NV_cooperative_matrix2: reductions, conversions, operations per element */
+	uint32_t quirks;        /* enum gqe_quirk bits */
 	bool is_cpu;
 };
 
@@ -115,7 +124,7 @@ gqe_status gqe_device_select(const gqe_device_info *devices, uint32_t count, con
 			     gqe_error *error);
 
 /* The one place that reads vendor and driver ids: gqe_quirk bits, each with its driver range and a link in the source. */
-uint32_t gqe_quirks(uint32_t vendor_id, VkDriverId driver_id, uint32_t driver_version, uint32_t api_version);
+uint32_t gqe_quirks(uint32_t vendor_id, uint32_t device_id, VkDriverId driver_id, uint32_t driver_version, uint32_t api_version);
 
 /* What is allocated now, consistent while other threads allocate. */
 struct gqe_memory_accounting gqe_vulkan_memory(struct gqe_vulkan *vulkan);

@@ -5,10 +5,7 @@
 #ifndef GQE_VULKAN_FUNCTIONS_H
 #define GQE_VULKAN_FUNCTIONS_H
 
-#ifndef VK_NO_PROTOTYPES
-#define VK_NO_PROTOTYPES
-#endif
-#include <vulkan/vulkan.h>
+#include "vulkan/headers.h"
 
 /* Known before there is an instance. vkEnumerateInstanceVersion is absent from 1.0 loaders and is handled by gqe_loader_open. */
 #define GQE_GLOBAL_FUNCTIONS(FUNCTION)                   \
@@ -27,6 +24,9 @@
 	FUNCTION(vkGetPhysicalDeviceQueueFamilyProperties) \
 	FUNCTION(vkCreateDevice)                           \
 	FUNCTION(vkGetDeviceProcAddr)
+
+/* NULL when neither the loader nor a driver knows the extension. */
+#define GQE_OPTIONAL_INSTANCE_FUNCTIONS(FUNCTION) FUNCTION(vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)
 
 /* VK_EXT_debug_utils: NULL without validation. */
 #define GQE_DEBUG_FUNCTIONS(FUNCTION)            \
@@ -89,6 +89,7 @@ struct gqe_vulkan_functions {
 	PFN_vkGetInstanceProcAddr vkGetInstanceProcAddr;
 	GQE_GLOBAL_FUNCTIONS(GQE_FUNCTION_MEMBER)
 	GQE_INSTANCE_FUNCTIONS(GQE_FUNCTION_MEMBER)
+	GQE_OPTIONAL_INSTANCE_FUNCTIONS(GQE_FUNCTION_MEMBER)
 	GQE_DEBUG_FUNCTIONS(GQE_FUNCTION_MEMBER)
 	GQE_DEVICE_FUNCTIONS(GQE_FUNCTION_MEMBER)
 	GQE_REPORT_FUNCTIONS(GQE_FUNCTION_MEMBER)

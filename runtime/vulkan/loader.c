@@ -94,6 +94,7 @@ gqe_status gqe_loader_instance_functions(struct gqe_vulkan *vulkan, gqe_error *e
 		return missing(#name, error); \
 	}
 	GQE_INSTANCE_FUNCTIONS(LOAD)
+	GQE_OPTIONAL_INSTANCE_FUNCTIONS(LOAD_IF_PRESENT)
 	GQE_DEBUG_FUNCTIONS(LOAD_IF_PRESENT)
 #undef LOAD
 #undef LOAD_IF_PRESENT

@@ -4,8 +4,16 @@
 #define NVIDIA_VERSION(major, minor, patch) (((uint32_t)(major) << 22) | ((uint32_t)(minor) << 14) | ((uint32_t)(patch) << 6))
 
 #define VENDOR_AMD 0x1002
+#define VENDOR_INTEL 0x8086
 
-uint32_t gqe_quirks(uint32_t vendor_id, VkDriverId driver_id, uint32_t driver_version, uint32_t api_version)
+/* Intel GPUs with matrix engines that Mesa 25 knows: DG2, Lunar Lake, Battlemage. */
+static bool intel_has_matrix_engine(uint32_t device_id)
+{
+	uint32_t family = device_id >> 8;
+	return family == 0x56 || family == 0x64 || family == 0xe2;
+}
+
+uint32_t gqe_quirks(uint32_t vendor_id, uint32_t device_id, VkDriverId driver_id, uint32_t driver_version, uint32_t api_version)
 {
 	uint32_t quirks = 0;
 
@@ -45,6 +53,16 @@ uint32_t gqe_quirks(uint32_t vendor_id, VkDriverId driver_id, uint32_t driver_ve
 	if ((driver_id == VK_DRIVER_ID_MESA_LLVMPIPE && driver_version < VK_MAKE_API_VERSION(0, 26, 1, 0)) ||
 	    driver_id == VK_DRIVER_ID_GOOGLE_SWIFTSHADER) {
 		quirks |= GQE_QUIRK_SLOW_UNIFORM_LOAD;
+	}
+
+	/*
+	 * Mesa's ANV up to 25 advertises cooperative matrices on GPUs without matrix engines too and emulates them; measured in the
+	 * driver lab: present for Skylake, Tiger Lake and Meteor Lake in 25.0, gone in 26.1.
+	 * https://docs.mesa3d.org/envvars.html (INTEL_LOWER_DPAS)
+	 */
+	if (driver_id == VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA && vendor_id == VENDOR_INTEL &&
+	    driver_version < VK_MAKE_API_VERSION(0, 26, 0, 0) && !intel_has_matrix_engine(device_id)) {
+		quirks |= GQE_QUIRK_SLOW_MATRIX;
 	}
 	return quirks;
 }

@@ -9,7 +9,7 @@
  *
  * Then gemm_tile() computes and stores config_rows x gemm_columns elements.
  *
- * Sums run over GEMM_BLOCK products at a time and are added up in a second step: the rounding error of a plain sum grows with the
+ * In f32, sums run over GEMM_BLOCK products at a time and are added up in a second step: the rounding error of a plain sum grows with the
  * root of its length and would reach 1e-6 at a depth of 8192. The order does not depend on the tile, so a row comes out the same
  * whatever tile it is in.
  */
@@ -28,7 +28,9 @@ uvec2 w_row_address(uint column)
 	return address(uvec2(push.w), tile_w_row(column), push.w_stride * WEIGHT_BYTES);
 }
 
-#ifdef GQE_SUBGROUP
+#if defined GQE_MATRIX
+#include "common/gemm_matrix.glsl"
+#elif defined GQE_SUBGROUP
 #include "common/gemm_subgroup.glsl"
 #else
 #include "common/gemm_scalar.glsl"

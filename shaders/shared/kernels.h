@@ -30,6 +30,9 @@
 /* Depth that they keep in shared memory. */
 #define GQE_GEMM_SCALAR_SLICE 16
 
+/* Depth that the matrix paths of gemm and gemm_gathered have in shared memory at a time: whole matrices of every shape. */
+#define GQE_GEMM_MATRIX_SLICE 64
+
 /* Keys that the scalar path of attention handles at a time, and channels of K that it keeps in shared memory. */
 #define GQE_ATTENTION_SCALAR_KEYS 32
 #define GQE_ATTENTION_SCALAR_CHANNELS 32
@@ -47,10 +50,13 @@
  *  workgroup   invocations of a workgroup
  *  subgroup    invocations of a subgroup, fixed by the pipeline (subgroup path only)
  *  rows        rows of a tile: queries (attention), tokens (gemm)
- *  columns     columns of a tile per invocation: keys (attention, subgroup path), outputs (gemm)
+ *  columns     columns of a tile per invocation: keys (attention, subgroup path), outputs (gemm); on the matrix paths of a tile
  *  head_dim    d_h (attention)
  *  split       1: the dispatch handles one of several key ranges (attention); 0: all keys
  *  uniform_loads  1: a load from the same address in all lanes costs no more than one lane's; 0: broadcasts are cheaper
+ *  matrix_m, matrix_n, matrix_k   the shape of a cooperative matrix product: m x k by k x n
+ *  staged      1: the second factor goes through shared memory, for sizes that the shape does not divide (matrix paths)
+ *  rolled      1: loops stay loops and the first factor stays in shared memory, for few registers or a slow compiler (matrix paths)
  */
 #define GQE_SPECIALIZATION(CONFIG)                                                                                     \
 	CONFIG(workgroup, 0, 64)                                                                                       \
@@ -59,7 +65,12 @@
 	CONFIG(columns, 3, 2)                                                                                          \
 	CONFIG(head_dim, 4, 64)                                                                                        \
 	CONFIG(split, 5, 0)                                                                                            \
-	CONFIG(uniform_loads, 6, 0)
+	CONFIG(uniform_loads, 6, 0)                                                                                    \
+	CONFIG(matrix_m, 7, 16)                                                                                        \
+	CONFIG(matrix_n, 8, 16)                                                                                        \
+	CONFIG(matrix_k, 9, 16)                                                                                        \
+	CONFIG(staged, 10, 0)                                                                                          \
+	CONFIG(rolled, 11, 0)
 
 /* embed: x[row] = table[tokens[row]]. */
 #define GQE_PUSH_EMBED(IN, OUT, INOUT, U32, F32)                                                                       \

@@ -33,7 +33,9 @@ gqe_context *open_device(const gqe_context_params *params)
 	with.size = sizeof(with);
 	with.device = device && device[0] ? device : NULL;
 	if (path && path[0])
-		with.force_path = strcmp(path, "scalar") == 0 ? GQE_PATH_SCALAR : GQE_PATH_SUBGROUP;
+		for (gqe_path known = GQE_PATH_SCALAR; known <= GQE_PATH_MATRIX2; known++)
+			if (strcmp(path, gqe_path_name(known)) == 0)
+				with.force_path = known;
 	with.validation = environment_is("GQE_TEST_VALIDATION", "1") && !environment_is("GQE_DEVICE", "reference");
 	if (!with.log)
 		with.log = log_message;

@@ -16,7 +16,7 @@ static uint32_t nvidia_version(uint32_t major, uint32_t minor, uint32_t patch)
 
 static uint32_t nvidia(uint32_t major, uint32_t minor, uint32_t patch)
 {
-	return gqe_quirks(NVIDIA, VK_DRIVER_ID_NVIDIA_PROPRIETARY, nvidia_version(major, minor, patch), VK_API_VERSION_1_2);
+	return gqe_quirks(NVIDIA, 0, VK_DRIVER_ID_NVIDIA_PROPRIETARY, nvidia_version(major, minor, patch), VK_API_VERSION_1_2);
 }
 
 static void test_nvidia_470_before_its_fix_has_no_pipeline_cache(void **state)
@@ -27,24 +27,42 @@ static void test_nvidia_470_before_its_fix_has_no_pipeline_cache(void **state)
 	assert_int_equal(nvidia(470, 62, 1), GQE_QUIRK_NO_PIPELINE_CACHE);
 	assert_int_equal(nvidia(470, 62, 2), 0);
 	assert_int_equal(nvidia(535, 183, 1), 0);
-	assert_int_equal(gqe_quirks(NVIDIA, VK_DRIVER_ID_MESA_RADV, nvidia_version(470, 1, 0), VK_API_VERSION_1_3), 0);
+	assert_int_equal(gqe_quirks(NVIDIA, 0, VK_DRIVER_ID_MESA_RADV, nvidia_version(470, 1, 0), VK_API_VERSION_1_3), 0);
 }
 
 static void test_moltenvk_on_amd_has_broken_subgroups(void **state)
 {
 	(void)state;
-	assert_int_equal(gqe_quirks(AMD, VK_DRIVER_ID_MOLTENVK, 10204, VK_API_VERSION_1_2), GQE_QUIRK_BROKEN_SUBGROUP);
-	assert_int_equal(gqe_quirks(0x106b, VK_DRIVER_ID_MOLTENVK, 10204, VK_API_VERSION_1_2), 0);
-	assert_int_equal(gqe_quirks(AMD, VK_DRIVER_ID_MESA_RADV, 1, VK_API_VERSION_1_3), 0);
+	assert_int_equal(gqe_quirks(AMD, 0, VK_DRIVER_ID_MOLTENVK, 10204, VK_API_VERSION_1_2), GQE_QUIRK_BROKEN_SUBGROUP);
+	assert_int_equal(gqe_quirks(0x106b, 0, VK_DRIVER_ID_MOLTENVK, 10204, VK_API_VERSION_1_2), 0);
+	assert_int_equal(gqe_quirks(AMD, 0, VK_DRIVER_ID_MESA_RADV, 1, VK_API_VERSION_1_3), 0);
 }
 
 static void test_llvmpipe_before_vulkan_1_4_limits_loops(void **state)
 {
 	(void)state;
 	uint32_t mesa_22_3 = VK_MAKE_API_VERSION(0, 1, 3, 230), mesa_25_0 = VK_MAKE_API_VERSION(0, 1, 4, 305);
-	assert_true(gqe_quirks(0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, 1, mesa_22_3) & GQE_QUIRK_LOOP_LIMIT);
-	assert_false(gqe_quirks(0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, 1, mesa_25_0) & GQE_QUIRK_LOOP_LIMIT);
-	assert_int_equal(gqe_quirks(0x1002, VK_DRIVER_ID_MESA_RADV, 1, mesa_22_3), 0);
+	assert_true(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, 1, mesa_22_3) & GQE_QUIRK_LOOP_LIMIT);
+	assert_false(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, 1, mesa_25_0) & GQE_QUIRK_LOOP_LIMIT);
+	assert_int_equal(gqe_quirks(0x1002, 0, VK_DRIVER_ID_MESA_RADV, 1, mesa_22_3), 0);
+}
+
+static uint32_t intel(uint32_t device_id, uint32_t mesa_major)
+{
+	return gqe_quirks(0x8086, device_id, VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, VK_MAKE_API_VERSION(0, mesa_major, 0, 7),
+			  VK_API_VERSION_1_3);
+}
+
+static void test_anv_before_26_emulates_matrices_where_there_are_no_engines(void **state)
+{
+	(void)state;
+	const uint32_t tiger_lake = 0x9a49, meteor_lake = 0x7d45, dg2 = 0x5690, lunar_lake = 0x64a0, battlemage = 0xe202;
+	assert_int_equal(intel(tiger_lake, 25), GQE_QUIRK_SLOW_MATRIX);
+	assert_int_equal(intel(meteor_lake, 25), GQE_QUIRK_SLOW_MATRIX);
+	assert_int_equal(intel(tiger_lake, 26), 0);
+	assert_int_equal(intel(dg2, 25), 0);
+	assert_int_equal(intel(lunar_lake, 25), 0);
+	assert_int_equal(intel(battlemage, 25), 0);
 }
 
 static void test_cpu_drivers_before_mesa_26_1_load_lane_by_lane(void **state)
@@ -52,18 +70,18 @@ static void test_cpu_drivers_before_mesa_26_1_load_lane_by_lane(void **state)
 	(void)state;
 	const uint32_t api = VK_MAKE_API_VERSION(0, 1, 4, 305);
 	const uint32_t before = VK_MAKE_API_VERSION(0, 26, 0, 99), since = VK_MAKE_API_VERSION(0, 26, 1, 0);
-	assert_int_equal(gqe_quirks(0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, 1, api), GQE_QUIRK_SLOW_UNIFORM_LOAD);
-	assert_int_equal(gqe_quirks(0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, before, api), GQE_QUIRK_SLOW_UNIFORM_LOAD);
-	assert_int_equal(gqe_quirks(0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, since, api), 0);
-	assert_int_equal(gqe_quirks(0x1ae0, VK_DRIVER_ID_GOOGLE_SWIFTSHADER, 1, api), GQE_QUIRK_SLOW_UNIFORM_LOAD);
-	assert_int_equal(gqe_quirks(0x1002, VK_DRIVER_ID_MESA_RADV, 1, api), 0);
+	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, 1, api), GQE_QUIRK_SLOW_UNIFORM_LOAD);
+	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, before, api), GQE_QUIRK_SLOW_UNIFORM_LOAD);
+	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, since, api), 0);
+	assert_int_equal(gqe_quirks(0x1ae0, 0, VK_DRIVER_ID_GOOGLE_SWIFTSHADER, 1, api), GQE_QUIRK_SLOW_UNIFORM_LOAD);
+	assert_int_equal(gqe_quirks(0x1002, 0, VK_DRIVER_ID_MESA_RADV, 1, api), 0);
 }
 
 static void test_an_unknown_device_has_none(void **state)
 {
 	(void)state;
-	assert_int_equal(gqe_quirks(0, (VkDriverId)0, 0, VK_API_VERSION_1_2), 0);
-	assert_int_equal(gqe_quirks(UINT32_MAX, (VkDriverId)12345, UINT32_MAX, UINT32_MAX), 0);
+	assert_int_equal(gqe_quirks(0, 0, (VkDriverId)0, 0, VK_API_VERSION_1_2), 0);
+	assert_int_equal(gqe_quirks(UINT32_MAX, UINT32_MAX, (VkDriverId)12345, UINT32_MAX, UINT32_MAX), 0);
 }
 
 int main(void)
@@ -73,6 +91,7 @@ int main(void)
 		cmocka_unit_test(test_moltenvk_on_amd_has_broken_subgroups),
 		cmocka_unit_test(test_llvmpipe_before_vulkan_1_4_limits_loops),
 		cmocka_unit_test(test_cpu_drivers_before_mesa_26_1_load_lane_by_lane),
+		cmocka_unit_test(test_anv_before_26_emulates_matrices_where_there_are_no_engines),
 		cmocka_unit_test(test_an_unknown_device_has_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,15 +161,16 @@ static void compile(void *user, const struct gqe_prepared_case *prepared_case)
 	cJSON_AddStringToObject(entry, "weights", gqe_dtype_name(prepared_case->weights));
 	cJSON_AddNumberToObject(entry, "head_dim", prepared_case->head_dim);
 	cJSON_AddBoolToObject(entry, "is_split", prepared_case->is_split);
+	cJSON_AddBoolToObject(entry, "is_staged", prepared_case->is_staged);
 	cJSON_AddNumberToObject(entry, "work_rows", prepared_case->work_rows);
 	cJSON_AddNumberToObject(entry, "workgroup", prepared->tile.workgroup);
 	cJSON_AddNumberToObject(entry, "subgroup", prepared->choice.variant->uses_subgroups ? prepared->tile.subgroup : 0);
 	cJSON_AddNumberToObject(entry, "rows", prepared->tile.rows);
 	cJSON_AddNumberToObject(entry, "columns", prepared->tile.columns);
-	cJSON_AddBoolToObject(
-		entry, "is_default",
-		prepared->choice.path ==
-			gqe_kernel_choose(prepared_case->kernel, compilation->best_path, prepared_case->weights).path);
+	const struct gqe_prepared chosen =
+		gqe_prepare(&compilation->vulkan->capabilities, NULL, prepared_case->kernel, compilation->best_path,
+			    prepared_case->weights, prepared_case->work_rows, prepared_case->head_dim);
+	cJSON_AddBoolToObject(entry, "is_default", prepared->choice.path == chosen.choice.path);
 
 	const struct gqe_pipeline *pipeline = NULL;
 	gqe_error error = {0};
