@@ -5,17 +5,35 @@
 /*
  * A GPU that has subgroups of 8, or of 16 but not of 8, has a register of that many lanes as its unit, and 128 of them a thread:
  * wider subgroups only take more registers a value, and fewer fit. A CPU driver that loads lane by lane gets rows for that, or else
- * those for any CPU driver.
+ * those for any CPU driver. Beside its class a device has a family of hardware.
  */
-enum device_class { ANY_DEVICE, CPU_DRIVER, CPU_LANE_LOADS, LANES_8, LANES_16 };
+#define FAMILY(name) FAMILY_##name = 0x100 + GQE_ARCHITECTURE_##name
+enum device_class {
+	ANY_DEVICE,
+	CPU_DRIVER,
+	CPU_LANE_LOADS,
+	LANES_8,
+	LANES_16,
+	FAMILY(OTHER),
+	FAMILY(GCN),
+	FAMILY(RDNA1),
+	FAMILY(RDNA2),
+	FAMILY(RDNA3),
+	FAMILY(RDNA4),
+	FAMILY(XE_LP),
+	FAMILY(XE_HPG),
+	FAMILY(XE2),
+	FAMILY(TURING),
+	FAMILY(AMPERE)
+};
 
 #define ANY_KERNEL GQE_KERNEL_COUNT
 
 /*
  * The first row that fits is taken, so specific rows come before general ones. `up_to`: the row is for that many rows of work at
- * most, a power of two; 0: any. `workgroup` 0: one subgroup. `registers`: f32 values a lane may spend on a tile of attention; rows
- * are halved until they fit, and on a matrix path there is no tile if none does. A CPU driver spills to its stack, which is cheap;
- * its limit is the time that a large kernel takes to compile.
+ * most, a power of two; 0: any. `workgroup` 0: one subgroup; on the subgroup path, another size of it. `registers`: f32 values a
+ * lane may spend on a tile of attention; rows are halved until they fit, and on a matrix path there is no tile if none does. A CPU
+ * driver spills to its stack, which is cheap; its limit is the time that a large kernel takes to compile.
  */
 static const struct tile_row {
 	enum gqe_kernel kernel;
@@ -99,9 +117,11 @@ static enum device_class device_class_of(const struct gqe_capabilities *capabili
 	return ANY_DEVICE;
 }
 
-static bool fits_device(const struct tile_row *row, enum device_class device)
+static bool fits_device(const struct tile_row *row, const struct gqe_capabilities *capabilities)
 {
-	return row->device == ANY_DEVICE || row->device == device || (row->device == CPU_DRIVER && device == CPU_LANE_LOADS);
+	enum device_class device = device_class_of(capabilities);
+	return row->device == ANY_DEVICE || row->device == device || (row->device == CPU_DRIVER && device == CPU_LANE_LOADS) ||
+	       row->device == FAMILY_OTHER + (capabilities->architecture - GQE_ARCHITECTURE_OTHER);
 }
 
 bool gqe_tile_uniform_loads(const struct gqe_capabilities *capabilities)
@@ -204,15 +224,16 @@ struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enu
 	uint32_t subgroup = path == GQE_PATH_SCALAR    ? 1
 			    : gqe_is_matrix_path(path) ? gqe_matrix_subgroup(capabilities)
 						       : gqe_tile_subgroup(capabilities);
-	enum device_class device = device_class_of(capabilities);
 	const struct tile_row *row = tile_rows;
 	for (;; row++) {
 		assert(row < tile_rows + GQE_COUNT(tile_rows));
 		bool fits_work = row->up_to == 0 || work_rows <= row->up_to;
-		if ((row->kernel == kernel || row->kernel == ANY_KERNEL) && row->path == path && fits_device(row, device) &&
+		if ((row->kernel == kernel || row->kernel == ANY_KERNEL) && row->path == path && fits_device(row, capabilities) &&
 		    fits_work)
 			break;
 	}
+	if (path == GQE_PATH_SUBGROUP && row->workgroup != 0)
+		subgroup = row->workgroup;
 	struct gqe_tile tile = {
 		.workgroup = row->workgroup ? row->workgroup : subgroup,
 		.subgroup = subgroup,

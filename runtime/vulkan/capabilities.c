@@ -317,6 +317,7 @@ static void interpret(const struct device_answers *answers, const struct optiona
 	info->subgroup_size = capabilities->subgroup_size;
 	info->subgroup_size_min = capabilities->subgroup_size_min;
 	info->subgroup_size_max = capabilities->subgroup_size_max;
+	capabilities->architecture = gqe_architecture_of(info->vendor_id, info->device_id, capabilities);
 }
 
 void gqe_capabilities_read(const struct gqe_vulkan *vulkan, struct gqe_physical_device *device)

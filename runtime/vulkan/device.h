@@ -24,6 +24,24 @@ enum gqe_quirk {
 	GQE_QUIRK_SLOW_MATRIX = 1u << 4        /* slow_matrix: cooperative matrices are advertised and emulated */
 };
 
+/*
+ * Families of hardware that tiles are chosen for. A device that is none of the known ones is judged by its features alone.
+ */
+enum gqe_architecture {
+	GQE_ARCHITECTURE_OTHER,
+	GQE_ARCHITECTURE_CPU,    /* a driver that computes on the processor */
+	GQE_ARCHITECTURE_GCN,    /* AMD before RDNA: subgroups of 64 only */
+	GQE_ARCHITECTURE_RDNA1,  /* AMD Radeon RX 5000 */
+	GQE_ARCHITECTURE_RDNA2,  /* AMD Radeon RX 6000 */
+	GQE_ARCHITECTURE_RDNA3,  /* AMD Radeon RX 7000 */
+	GQE_ARCHITECTURE_RDNA4,  /* AMD Radeon RX 9000, and what comes after */
+	GQE_ARCHITECTURE_XE_LP,  /* Intel Gen9, Xe-LP and Xe-LPG: subgroups of 8, no matrix units */
+	GQE_ARCHITECTURE_XE_HPG, /* Intel Arc A: the same with matrix units */
+	GQE_ARCHITECTURE_XE2,    /* Intel Lunar Lake, Battlemage, and what comes after: subgroups of 16 and more */
+	GQE_ARCHITECTURE_TURING, /* NVIDIA GTX 16, RTX 20, and what cannot be told apart */
+	GQE_ARCHITECTURE_AMPERE  /* NVIDIA RTX 30, and what comes after */
+};
+
 /* What a device can do, as the kernels care about it. Filled once by gqe_capabilities_read. */
 struct gqe_capabilities {
 	bool storage16;          /* storageBuffer16BitAccess (16-bit loads and stores through pointers) */
@@ -56,6 +74,7 @@ struct gqe_capabilities {
 	bool matrix_rows_known; /* VK_NV_cooperative_matrix2: reductions, conversions, operations per element */
 	uint32_t quirks;        /* enum gqe_quirk bits */
 	bool is_cpu;
+	enum gqe_architecture architecture;
 };
 
 struct gqe_memory_accounting {
@@ -128,6 +147,9 @@ uint32_t gqe_quirks(uint32_t vendor_id, uint32_t device_id, VkDriverId driver_id
 
 /* What is allocated now, consistent while other threads allocate. */
 struct gqe_memory_accounting gqe_vulkan_memory(struct gqe_vulkan *vulkan);
+/* Which family a device belongs to; with gqe_quirks the only one to read ids. `capabilities`: subgroup sizes and is_cpu are filled.
+ */
+enum gqe_architecture gqe_architecture_of(uint32_t vendor_id, uint32_t device_id, const struct gqe_capabilities *capabilities);
 
 /* Turns a VkResult into a status with a message that names the call, the result and the device. */
 gqe_status gqe_vulkan_fail(const struct gqe_vulkan *vulkan, VkResult result, const char *call, gqe_error *error);

@@ -4,6 +4,7 @@
 #define NVIDIA_VERSION(major, minor, patch) (((uint32_t)(major) << 22) | ((uint32_t)(minor) << 14) | ((uint32_t)(patch) << 6))
 
 #define VENDOR_AMD 0x1002
+#define VENDOR_NVIDIA 0x10de
 #define VENDOR_INTEL 0x8086
 
 /* Intel GPUs with matrix engines that Mesa 25 knows: DG2, Lunar Lake, Battlemage. */
@@ -65,4 +66,72 @@ uint32_t gqe_quirks(uint32_t vendor_id, uint32_t device_id, VkDriverId driver_id
 		quirks |= GQE_QUIRK_SLOW_MATRIX;
 	}
 	return quirks;
+}
+
+struct id_range {
+	uint32_t first, last;
+	enum gqe_architecture architecture;
+};
+
+/* PCI ids, as Mesa and the Linux kernel list them (https://pci-ids.ucw.cz); what is missing is taken for newer than all of them. */
+static const struct id_range amd_ranges[] = {
+	{0x7310, 0x731f, GQE_ARCHITECTURE_RDNA1}, /* Navi 10 */
+	{0x7340, 0x7362, GQE_ARCHITECTURE_RDNA1}, /* Navi 14, 12 */
+	{0x73a0, 0x7439, GQE_ARCHITECTURE_RDNA2}, /* Navi 21, 22, 23, 24 */
+	{0x13c0, 0x13c0, GQE_ARCHITECTURE_RDNA2}, /* Granite Ridge */
+	{0x1435, 0x1435, GQE_ARCHITECTURE_RDNA2}, /* Van Gogh */
+	{0x1506, 0x1506, GQE_ARCHITECTURE_RDNA2}, /* Mendocino */
+	{0x163f, 0x163f, GQE_ARCHITECTURE_RDNA2}, /* Van Gogh */
+	{0x164d, 0x164e, GQE_ARCHITECTURE_RDNA2}, /* Rembrandt, Raphael */
+	{0x1681, 0x1681, GQE_ARCHITECTURE_RDNA2}, /* Rembrandt */
+	{0x7440, 0x749f, GQE_ARCHITECTURE_RDNA3}, /* Navi 31, 32, 33 */
+	{0x1114, 0x1114, GQE_ARCHITECTURE_RDNA3}, /* Krackan Point */
+	{0x150e, 0x150e, GQE_ARCHITECTURE_RDNA3}, /* Strix Point */
+	{0x1586, 0x1586, GQE_ARCHITECTURE_RDNA3}, /* Strix Halo */
+	{0x15bf, 0x15c8, GQE_ARCHITECTURE_RDNA3}, /* Phoenix */
+	{0x1900, 0x1901, GQE_ARCHITECTURE_RDNA3}, /* Hawk Point */
+};
+
+static enum gqe_architecture amd_architecture(uint32_t device_id, const struct gqe_capabilities *capabilities)
+{
+	if (capabilities->subgroup_size_min == 64) {
+		return GQE_ARCHITECTURE_GCN;
+	}
+	for (size_t i = 0; i < GQE_COUNT(amd_ranges); i++) {
+		if (device_id >= amd_ranges[i].first && device_id <= amd_ranges[i].last) {
+			return amd_ranges[i].architecture;
+		}
+	}
+	return GQE_ARCHITECTURE_RDNA4;
+}
+
+static enum gqe_architecture intel_architecture(uint32_t device_id, const struct gqe_capabilities *capabilities)
+{
+	if (capabilities->subgroup_size_min > 8) {
+		return GQE_ARCHITECTURE_XE2;
+	}
+	return intel_has_matrix_engine(device_id) ? GQE_ARCHITECTURE_XE_HPG : GQE_ARCHITECTURE_XE_LP;
+}
+
+static enum gqe_architecture nvidia_architecture(uint32_t device_id)
+{
+	bool is_turing = (device_id >= 0x1e00 && device_id <= 0x1fff) || (device_id >= 0x2180 && device_id <= 0x21ff);
+	return device_id >= 0x2000 && !is_turing ? GQE_ARCHITECTURE_AMPERE : GQE_ARCHITECTURE_TURING;
+}
+
+enum gqe_architecture gqe_architecture_of(uint32_t vendor_id, uint32_t device_id, const struct gqe_capabilities *capabilities)
+{
+	if (capabilities->is_cpu) {
+		return GQE_ARCHITECTURE_CPU;
+	}
+	switch (vendor_id) {
+	case VENDOR_AMD:
+		return amd_architecture(device_id, capabilities);
+	case VENDOR_INTEL:
+		return intel_architecture(device_id, capabilities);
+	case VENDOR_NVIDIA:
+		return nvidia_architecture(device_id);
+	default:
+		return GQE_ARCHITECTURE_OTHER;
+	}
 }

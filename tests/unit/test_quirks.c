@@ -8,6 +8,7 @@
 
 #define AMD 0x1002
 #define NVIDIA 0x10de
+#define INTEL 0x8086
 
 static uint32_t nvidia_version(uint32_t major, uint32_t minor, uint32_t patch)
 {
@@ -84,6 +85,42 @@ static void test_an_unknown_device_has_none(void **state)
 	assert_int_equal(gqe_quirks(UINT32_MAX, UINT32_MAX, (VkDriverId)12345, UINT32_MAX, UINT32_MAX), 0);
 }
 
+static enum gqe_architecture amd(uint32_t device_id, uint32_t smallest_subgroup)
+{
+	const struct gqe_capabilities capabilities = {.subgroup_size_min = smallest_subgroup};
+	return gqe_architecture_of(AMD, device_id, &capabilities);
+}
+
+static void test_amd_families(void **state)
+{
+	(void)state;
+	assert_int_equal(amd(0x6863, 64), GQE_ARCHITECTURE_GCN);   /* Vega 10 */
+	assert_int_equal(amd(0x731f, 32), GQE_ARCHITECTURE_RDNA1); /* RX 5700 XT */
+	assert_int_equal(amd(0x73bf, 32), GQE_ARCHITECTURE_RDNA2); /* RX 6900 XT */
+	assert_int_equal(amd(0x163f, 32), GQE_ARCHITECTURE_RDNA2); /* Steam Deck */
+	assert_int_equal(amd(0x744c, 32), GQE_ARCHITECTURE_RDNA3); /* RX 7900 XTX */
+	assert_int_equal(amd(0x15bf, 32), GQE_ARCHITECTURE_RDNA3); /* Radeon 780M */
+	assert_int_equal(amd(0x7550, 32), GQE_ARCHITECTURE_RDNA4); /* RX 9070 XT */
+	assert_int_equal(amd(0xfffe, 32), GQE_ARCHITECTURE_RDNA4); /* newer than this list */
+}
+
+static void test_intel_and_nvidia_families(void **state)
+{
+	(void)state;
+	const struct gqe_capabilities lanes8 = {.subgroup_size_min = 8}, lanes16 = {.subgroup_size_min = 16};
+	const struct gqe_capabilities lanes32 = {.subgroup_size_min = 32}, cpu = {.is_cpu = true, .subgroup_size_min = 8};
+	assert_int_equal(gqe_architecture_of(INTEL, 0x9a49, &lanes8), GQE_ARCHITECTURE_XE_LP);    /* Tiger Lake */
+	assert_int_equal(gqe_architecture_of(INTEL, 0x56a0, &lanes8), GQE_ARCHITECTURE_XE_HPG);   /* Arc A770 */
+	assert_int_equal(gqe_architecture_of(INTEL, 0xe20b, &lanes16), GQE_ARCHITECTURE_XE2);     /* Arc B580 */
+	assert_int_equal(gqe_architecture_of(NVIDIA, 0x1e04, &lanes32), GQE_ARCHITECTURE_TURING); /* RTX 2080 Ti */
+	assert_int_equal(gqe_architecture_of(NVIDIA, 0x2184, &lanes32), GQE_ARCHITECTURE_TURING); /* GTX 1660 */
+	assert_int_equal(gqe_architecture_of(NVIDIA, 0x1004, &lanes32), GQE_ARCHITECTURE_TURING); /* older */
+	assert_int_equal(gqe_architecture_of(NVIDIA, 0x2204, &lanes32), GQE_ARCHITECTURE_AMPERE); /* RTX 3090 */
+	assert_int_equal(gqe_architecture_of(NVIDIA, 0x2684, &lanes32), GQE_ARCHITECTURE_AMPERE); /* RTX 4090 */
+	assert_int_equal(gqe_architecture_of(0x10005, 0, &cpu), GQE_ARCHITECTURE_CPU);
+	assert_int_equal(gqe_architecture_of(0x13b5, 1, &lanes16), GQE_ARCHITECTURE_OTHER); /* Arm */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -93,6 +130,8 @@ int main(void)
 		cmocka_unit_test(test_cpu_drivers_before_mesa_26_1_load_lane_by_lane),
 		cmocka_unit_test(test_anv_before_26_emulates_matrices_where_there_are_no_engines),
 		cmocka_unit_test(test_an_unknown_device_has_none),
+		cmocka_unit_test(test_amd_families),
+		cmocka_unit_test(test_intel_and_nvidia_families),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,6 +229,14 @@ static void compile_candidates(struct compilation *compilation)
 	}
 }
 
+/* The stand-ins for hardware that is not there have no id by which the library could tell these. */
+static void name_architecture(struct gqe_capabilities *capabilities, const char *target)
+{
+	const char *chip = strchr(target, ':');
+	if (chip != NULL && strcmp(chip, ":172") == 0)
+		capabilities->architecture = GQE_ARCHITECTURE_AMPERE;
+}
+
 static void add_device(const struct gqe_vulkan *vulkan, cJSON *document)
 {
 	const struct gqe_capabilities *capabilities = &vulkan->capabilities;
@@ -271,6 +279,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "compile-pipelines: %s: %s\n", argv[1], error.message);
 		return 1;
 	}
+	name_architecture(&compilation.vulkan->capabilities, argv[1]);
 	cJSON *document = cJSON_CreateObject();
 	cJSON_AddStringToObject(document, "target", argv[1]);
 	add_device(compilation.vulkan, document);
