@@ -188,7 +188,17 @@ typedef struct gqe_context_params {
 	uint32_t threads; /* host threads of the reference; 0: the number of processors */
 	gqe_log_fn log;   /* NULL: silent */
 	void *log_user;
-	gqe_log_level log_level;                /* the least severe level that is reported; 0: GQE_LOG_WARNING */
+	gqe_log_level log_level; /* the least severe level that is reported; 0: GQE_LOG_WARNING */
+	/*
+	 * Work is submitted in pieces, whose length is chosen by how fast the pieces before were: how long one should take (0: 50
+	 * ms), and how long it may take (0: 500 ms). A cancel waits for one piece.
+	 */
+	uint32_t submit_target_ms, submit_cap_ms;
+	/*
+	 * For an application that draws on the same device: pieces of at most 10 ms with pauses between them, on a queue of low
+	 * priority where the driver has such.
+	 */
+	bool low_impact;
 	const struct gqe_vulkan_import *vulkan; /* <gqe/gqe_vulkan.h>: the application's own Vulkan; NULL: the library's */
 } gqe_context_params;
 
@@ -327,6 +337,8 @@ typedef struct gqe_layer_io {
 
 /* Appends T tokens to each sequence at the current position and attends to all cached ones. Blocks until done. */
 GQE_API gqe_status gqe_layer_forward(gqe_layer *layer, const gqe_layer_io *io, gqe_error *error);
+/* Makes the running or the next gqe_layer_forward return GQE_CANCELLED, with the position as it was. [any] */
+GQE_API void gqe_layer_cancel(gqe_layer *layer);
 /* Tokens cached in each sequence. */
 GQE_API uint32_t gqe_layer_position(const gqe_layer *layer);
 /*

@@ -86,6 +86,9 @@ static gqe_status open_device(gqe_context *context, const gqe_context_params *pa
 		.memory_limit = params->memory_limit,
 		.cache_dir = params->cache_dir,
 		.validation = params->validation,
+		.target_seconds = 1e-3 * params->submit_target_ms,
+		.cap_seconds = 1e-3 * params->submit_cap_ms,
+		.low_impact = params->low_impact,
 		.log = context->log,
 	};
 	status = gqe_vulkan_create(&vulkan_params, &context->vulkan, error);

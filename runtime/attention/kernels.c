@@ -129,7 +129,11 @@ void gqe_record_gemm_gathered(const struct gqe_recorder *recorder, gqe_dtype wei
 					       push->depth, push->a_stride, push->w_stride};
 	prepared.specialization.values[GQE_CONFIG_staged] = gqe_gemm_is_staged(&prepared, &layout);
 	double work = 2.0 * rows * entries_per_row * push->width_per_expert * push->depth;
-	dispatch(recorder, &prepared, push, 0, dispatch_buffer, work);
+	/* Every expert may have one tile that is not full. */
+	uint64_t entries = (uint64_t)rows * entries_per_row, tiles = entries / prepared.tile.rows + GQE_MAX_EXPERTS;
+	tiles = tiles < entries ? tiles : entries;
+	uint64_t column_tiles = gqe_div_up(push->width_per_expert, gemm_columns(&prepared));
+	dispatch(recorder, &prepared, push, tiles * column_tiles, dispatch_buffer, work);
 }
 
 void gqe_record_route(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_route *push)

@@ -1,4 +1,5 @@
 /* The public gqe_layer: one attention layer on tensors, on a Vulkan device or the C reference. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@ struct gqe_layer {
 	struct gqe_layer_shape shape;
 	uint32_t batch, max_tokens, chunk;
 	uint32_t position;
+	atomic_bool cancelled;
 	/* on a Vulkan device */
 	struct gqe_arena *arena;
 	struct gqe_steps *steps;
@@ -126,6 +128,17 @@ void gqe_layer_destroy(gqe_layer **layer)
 	*layer = NULL;
 }
 
+static bool is_cancelled(void *user)
+{
+	gqe_layer *layer = user;
+	return atomic_load(&layer->cancelled);
+}
+
+void gqe_layer_cancel(gqe_layer *layer)
+{
+	atomic_store(&layer->cancelled, true);
+}
+
 static gqe_status forward_on_device(gqe_layer *layer, const gqe_layer_io *io, gqe_error *error)
 {
 	struct gqe_vulkan *vulkan = gqe_context_vulkan(layer->context);
@@ -153,7 +166,7 @@ static gqe_status forward_on_device(gqe_layer *layer, const gqe_layer_io *io, gq
 					    .x = layer->x.address,
 					    .y = io->y != NULL ? layer->y.address : 0,
 				    });
-	status = gqe_steps_run(layer->steps, NULL, NULL, error);
+	status = gqe_steps_run(layer->steps, is_cancelled, layer, error);
 	if (status == GQE_OK && io->y != NULL)
 		status = gqe_buffer_download(vulkan, &layer->y, 0, io->y, tensor_bytes, error);
 	if (status == GQE_OK && io->experts != NULL)
@@ -191,7 +204,9 @@ gqe_status gqe_layer_forward(gqe_layer *layer, const gqe_layer_io *caller_io, gq
 		status = check_io(layer, &io, error);
 	if (status != GQE_OK)
 		return status;
-	if (gqe_context_vulkan(layer->context) != NULL) {
+	if (is_cancelled(layer)) {
+		status = gqe_fail(error, GQE_CANCELLED, "gqe_layer_forward: cancelled");
+	} else if (gqe_context_vulkan(layer->context) != NULL) {
 		status = forward_on_device(layer, &io, error);
 	} else {
 		const struct gqe_reference_layer_io reference_io = {
@@ -208,6 +223,8 @@ gqe_status gqe_layer_forward(gqe_layer *layer, const gqe_layer_io *caller_io, gq
 	}
 	if (status == GQE_OK)
 		layer->position += io.tokens;
+	if (status == GQE_CANCELLED) /* one that came too late is for the next call */
+		atomic_store(&layer->cancelled, false);
 	return status;
 }
 

@@ -9,6 +9,7 @@
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 #else
+#include <time.h>
 #include <unistd.h>
 #endif
 
@@ -34,6 +35,18 @@ uint32_t gqe_processor_count(void)
 	long count = sysconf(_SC_NPROCESSORS_ONLN);
 #endif
 	return count < 1 ? 1 : (uint32_t)count;
+}
+
+void gqe_sleep(double seconds)
+{
+	seconds = seconds > 10 ? 10 : seconds;
+#ifdef _WIN32
+	Sleep((DWORD)(seconds * 1e3 + 0.5));
+#else
+	struct timespec time = {.tv_sec = (time_t)seconds};
+	time.tv_nsec = (long)((seconds - (double)time.tv_sec) * 1e9);
+	nanosleep(&time, NULL);
+#endif
 }
 
 static void *work(void *argument)

@@ -17,6 +17,7 @@ struct optional_parts {
 	bool subgroup_size_control;
 	bool maintenance4;
 	bool portability_subset;
+	const char *global_priority; /* the name that the device has it by; NULL: not */
 	bool pipeline_executable_properties;
 	bool cooperative_matrix;
 	bool cooperative_matrix2;
@@ -145,6 +146,13 @@ static VkResult read_extensions(const struct gqe_vulkan *vulkan, const struct gq
 		parts->maintenance4 = gqe_extension_listed(extensions, count, VK_KHR_MAINTENANCE_4_EXTENSION_NAME);
 		/* VK_KHR_portability_subset is a beta extension, whose name the headers give only on request. */
 		parts->portability_subset = gqe_extension_listed(extensions, count, "VK_KHR_portability_subset");
+		static const char *const priorities[] = {VK_EXT_GLOBAL_PRIORITY_EXTENSION_NAME,
+							 VK_KHR_GLOBAL_PRIORITY_EXTENSION_NAME};
+		for (size_t i = 0; i < GQE_COUNT(priorities); i++) {
+			if (gqe_extension_listed(extensions, count, priorities[i])) {
+				parts->global_priority = priorities[i];
+			}
+		}
 		parts->pipeline_executable_properties =
 			gqe_extension_listed(extensions, count, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
 		parts->cooperative_matrix = vulkan->fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR != NULL &&
@@ -342,6 +350,7 @@ void gqe_capabilities_read(const struct gqe_vulkan *vulkan, struct gqe_physical_
 	bool core13 = device->info.api_version >= VK_API_VERSION_1_3;
 	device->enable_subgroup_size_control = parts.subgroup_size_control && !core13;
 	device->enable_portability_subset = parts.portability_subset;
+	device->global_priority_extension = parts.global_priority;
 	parts.subgroup_size_control |= core13;
 	parts.maintenance4 |= core13;
 

@@ -7,6 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+static gqe_status take_queue(struct gqe_vulkan *vulkan, const struct gqe_physical_device *physical, gqe_error *error)
+{
+	gqe_status status = gqe_loader_device_functions(vulkan, error);
+	if (status == GQE_OK) {
+		vulkan->fn.vkGetDeviceQueue(vulkan->device, physical->queue_family, 0, &vulkan->queue);
+	}
+	return status;
+}
+
 /* Opens the logical device with exactly the features that the kernels use. */
 static gqe_status open_device(struct gqe_vulkan *vulkan, const struct gqe_physical_device *physical, gqe_error *error)
 {
@@ -55,7 +64,7 @@ static gqe_status open_device(struct gqe_vulkan *vulkan, const struct gqe_physic
 		.pipelineExecutableInfo = VK_TRUE,
 	};
 
-	const char *extensions[5];
+	const char *extensions[6];
 	uint32_t extension_count = 0;
 	if (vulkan->reports_pipelines) {
 		extensions[extension_count++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
@@ -72,9 +81,18 @@ static gqe_status open_device(struct gqe_vulkan *vulkan, const struct gqe_physic
 	if (capabilities->matrix_rows_known) {
 		extensions[extension_count++] = VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME;
 	}
+	VkDeviceQueueGlobalPriorityCreateInfoKHR global_priority = {
+		.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_GLOBAL_PRIORITY_CREATE_INFO_KHR,
+		.globalPriority = VK_QUEUE_GLOBAL_PRIORITY_LOW_KHR,
+	};
+	bool low_priority = vulkan->pace.low_impact && physical->global_priority_extension;
+	if (low_priority) {
+		extensions[extension_count++] = physical->global_priority_extension;
+	}
 	float priority = 1.0f;
 	VkDeviceQueueCreateInfo queue = {
 		.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+		.pNext = low_priority ? &global_priority : NULL,
 		.queueFamilyIndex = physical->queue_family,
 		.queueCount = 1,
 		.pQueuePriorities = &priority,
@@ -87,12 +105,14 @@ static gqe_status open_device(struct gqe_vulkan *vulkan, const struct gqe_physic
 		.enabledExtensionCount = extension_count,
 		.ppEnabledExtensionNames = extensions,
 	};
-	VK_MAKE(vulkan, error, &vulkan->device, vkCreateDevice, physical->handle, &info, NULL);
-	status = gqe_loader_device_functions(vulkan, error);
-	if (status != GQE_OK) {
-		goto fail;
+	if (low_priority) {
+		if (vulkan->fn.vkCreateDevice(physical->handle, &info, NULL, &vulkan->device) == VK_SUCCESS) {
+			return take_queue(vulkan, physical, error);
+		}
+		queue.pNext = NULL; /* a driver may have the extension and not this priority */
 	}
-	vulkan->fn.vkGetDeviceQueue(vulkan->device, physical->queue_family, 0, &vulkan->queue);
+	VK_MAKE(vulkan, error, &vulkan->device, vkCreateDevice, physical->handle, &info, NULL);
+	status = take_queue(vulkan, physical, error);
 fail:
 	return status;
 }
@@ -170,6 +190,9 @@ gqe_status gqe_vulkan_create(const struct gqe_vulkan_params *params, struct gqe_
 		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory for a context");
 	}
 	vulkan->log = params->log;
+	vulkan->pace.target_seconds = params->target_seconds;
+	vulkan->pace.cap_seconds = params->cap_seconds;
+	vulkan->pace.low_impact = params->low_impact;
 	gqe_status status = create_locks(&vulkan->locks, error);
 	if (status != GQE_OK) {
 		free(vulkan);

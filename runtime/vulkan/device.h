@@ -13,6 +13,7 @@
 #include <gqe/gqe_vulkan.h>
 
 #include "common/common.h"
+#include "vulkan/pace.h"
 #include "vulkan/functions.h" /* struct gqe_vulkan_functions: X-macro lists of entry points, loaded per context */
 
 /* Property bits that the quirk function derives from vendor, driver and version; nobody else looks at those. */
@@ -110,6 +111,7 @@ struct gqe_vulkan {
 	struct gqe_memory_accounting memory;
 	struct gqe_log log;
 	struct gqe_vulkan_locks locks;
+	struct gqe_pace pace;
 	struct gqe_address_map *addresses; /* memory.h: every live device buffer by address */
 	struct gqe_pipelines *pipelines;   /* pipeline.h: created lazily, cached on disk */
 	struct gqe_staging *staging;       /* memory.h: made by the first upload, download or fill */
@@ -121,6 +123,8 @@ struct gqe_vulkan_params {
 	uint64_t memory_limit;
 	const char *cache_dir;
 	bool validation;
+	double target_seconds, cap_seconds; /* of a submit; 0: the defaults */
+	bool low_impact;
 	/* For devices that need not be there: pipelines keep the compiler's statistics and assembly, nothing can be submitted. */
 	bool report_pipelines;
 	struct gqe_log log;

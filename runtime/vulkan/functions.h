@@ -73,6 +73,7 @@
 	FUNCTION(vkCmdBindPipeline)             \
 	FUNCTION(vkCmdPushConstants)            \
 	FUNCTION(vkCmdDispatch)                 \
+	FUNCTION(vkCmdDispatchBase)             \
 	FUNCTION(vkCmdDispatchIndirect)         \
 	FUNCTION(vkCmdCopyBuffer)               \
 	FUNCTION(vkCmdFillBuffer)               \

@@ -127,6 +127,7 @@ static gqe_status build(struct gqe_vulkan *vulkan, struct gqe_pipeline *pipeline
 				.pSpecializationInfo = &specialization,
 			},
 		.layout = pipeline->layout,
+		.flags = VK_PIPELINE_CREATE_DISPATCH_BASE_BIT, /* a step that is too long is dispatched in parts */
 	};
 	if (vulkan->reports_pipelines) {
 		info.flags |=
@@ -157,7 +158,7 @@ fail:
 
 /* Holds the lock of `pipelines`. */
 static gqe_status find_or_build(struct gqe_vulkan *vulkan, const struct gqe_kernel_variant *variant,
-				const struct gqe_specialization *specialization, const struct gqe_pipeline **pipeline_out,
+				const struct gqe_specialization *specialization, struct gqe_pipeline **pipeline_out,
 				gqe_error *error)
 {
 	struct gqe_pipelines *pipelines = vulkan->pipelines;
@@ -197,7 +198,7 @@ static gqe_status find_or_build(struct gqe_vulkan *vulkan, const struct gqe_kern
 }
 
 gqe_status gqe_pipeline_get(struct gqe_vulkan *vulkan, const struct gqe_kernel_variant *variant,
-			    const struct gqe_specialization *specialization, const struct gqe_pipeline **pipeline, gqe_error *error)
+			    const struct gqe_specialization *specialization, struct gqe_pipeline **pipeline, gqe_error *error)
 {
 	pthread_mutex_lock(&vulkan->locks.pipelines);
 	gqe_status status = find_or_build(vulkan, variant, specialization, pipeline, error);

@@ -45,6 +45,7 @@ struct gqe_pipeline {
 	struct gqe_specialization specialization;
 	VkPipeline handle;
 	VkPipelineLayout layout;
+	gqe_rate rate; /* what was learnt of it */
 };
 
 /* Made by gqe_vulkan_create, destroyed (and the cache file written) by gqe_vulkan_destroy. */
@@ -57,7 +58,6 @@ void gqe_pipelines_destroy(struct gqe_vulkan *vulkan);
  * device UUID, driver version and pipelineCacheUUID; written atomically when pipelines were added; a bad file is a miss.
  */
 gqe_status gqe_pipeline_get(struct gqe_vulkan *vulkan, const struct gqe_kernel_variant *variant,
-			    const struct gqe_specialization *specialization, const struct gqe_pipeline **pipeline,
-			    gqe_error *error);
+			    const struct gqe_specialization *specialization, struct gqe_pipeline **pipeline, gqe_error *error);
 
 #endif

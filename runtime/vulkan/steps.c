@@ -5,18 +5,13 @@
 #include "shared/types.h"
 
 #include <assert.h>
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * How long a submit should take: far below the watchdogs (2 s on Windows, and on Linux with recent kernels), short enough for a
- * cancel to feel immediate, long enough for the gap between submits not to matter.
- */
-#define SLICE_SECONDS 0.05
-/* Work of the first submit, while the device's rate is unknown: 0.1 s on the slowest driver known, which does 1 GFLOP/s. */
-#define FIRST_SLICE_WORK 1e8
-/* A submit may be so much larger than what was just measured allows; small ones underestimate the rate. */
-#define RATE_GROWTH 4.0
+/* A grid of more than one row is this wide where it can be: rows are what a step is split by. */
+#define SPLITTABLE_WIDTH 4096
 /* Bounds the recording time and the command buffer's memory. */
 #define SLICE_STEPS 4096
 /* A copy or fill weighs as much as this many operations a byte. */
@@ -33,10 +28,11 @@ struct step {
 	uint32_t range_count;
 	size_t first_range; /* in steps->ranges */
 	double work;
+	double seconds; /* as predicted when it was put into a slice */
 	union {
 		struct {
-			const struct gqe_pipeline *pipeline;
-			uint32_t x, y;
+			struct gqe_pipeline *pipeline;
+			uint32_t x, y; /* the grid; of an indirect dispatch, one that is large enough, or 0 */
 			VkBuffer indirect;
 			VkDeviceSize indirect_offset;
 			uint8_t push[GQE_MAX_PUSH_BYTES];
@@ -65,7 +61,6 @@ struct gqe_steps {
 	double work;
 	uint32_t label;               /* of the next step */
 	struct gqe_step_clock *clock; /* NULL: runs are not timed */
-	double rate;                  /* operations a second, measured; 0: unknown */
 };
 
 gqe_status gqe_steps_create(struct gqe_vulkan *vulkan, struct gqe_steps **steps, gqe_error *error)
@@ -185,7 +180,10 @@ static bool lay_out_grid(struct gqe_steps *steps, const struct gqe_dispatch *dis
 {
 	const struct gqe_capabilities *capabilities = &steps->vulkan->capabilities;
 	uint64_t widest = gqe_min_u32(capabilities->max_workgroup_count_x, GQE_MAX_WORKGROUPS_X);
-	uint64_t x = dispatch->workgroups < widest ? dispatch->workgroups : widest;
+	uint64_t x = dispatch->workgroups < widest ? dispatch->workgroups : gqe_min_u32((uint32_t)widest, SPLITTABLE_WIDTH);
+	while (x < widest && dispatch->workgroups / x >= capabilities->max_workgroup_count_y) {
+		x = x * 2 < widest ? x * 2 : widest;
+	}
 	uint64_t y = dispatch->workgroups / x + (dispatch->workgroups % x != 0);
 	if (y > capabilities->max_workgroup_count_y) {
 		gqe_error error;
@@ -215,7 +213,8 @@ void gqe_steps_dispatch(struct gqe_steps *steps, const struct gqe_dispatch *disp
 		step.dispatch.indirect = dispatch->indirect->handle;
 		step.dispatch.indirect_offset = dispatch->indirect->offset;
 		ranges[range_count++] = (struct gqe_range){dispatch->indirect->address, dispatch->indirect->size, GQE_ACCESS_READ};
-	} else if (!lay_out_grid(steps, dispatch, &step)) {
+	}
+	if (dispatch->workgroups > 0 && !lay_out_grid(steps, dispatch, &step)) {
 		return;
 	}
 	gqe_error error;
@@ -296,7 +295,35 @@ struct gqe_step_times gqe_steps_times(const struct gqe_steps *steps)
 
 /* --- running --- */
 
-static void record(struct gqe_steps *steps, const struct step *step)
+/* What a step can be split by: rows of its grid, or, where that is one row, workgroups. */
+static uint32_t units_of(const struct step *step)
+{
+	bool dispatches = step->kind == STEP_DISPATCH || step->kind == STEP_DISPATCH_INDIRECT;
+	if (!dispatches || step->dispatch.x == 0) {
+		return 1;
+	}
+	return step->dispatch.y > 1 ? step->dispatch.y : step->dispatch.x;
+}
+
+/* What one submit holds: whole steps, or a part of one. */
+struct slice {
+	size_t first, length;
+	uint32_t first_unit, units; /* of the only step; units 0: whole steps */
+	double work, seconds;       /* seconds as predicted */
+};
+
+/* Kernels see the grid that they would see as a whole: see linear_workgroup() in the shaders. */
+static void record_part(struct gqe_steps *steps, const struct step *step, const struct slice *slice)
+{
+	const struct gqe_vulkan_functions *fn = &steps->vulkan->fn;
+	if (step->dispatch.y > 1) {
+		fn->vkCmdDispatchBase(steps->commands.buffer, 0, slice->first_unit, 0, step->dispatch.x, slice->units, 1);
+	} else {
+		fn->vkCmdDispatchBase(steps->commands.buffer, slice->first_unit, 0, 0, slice->units, 1, 1);
+	}
+}
+
+static void record(struct gqe_steps *steps, const struct step *step, const struct slice *slice)
 {
 	const struct gqe_vulkan_functions *fn = &steps->vulkan->fn;
 	VkCommandBuffer commands = steps->commands.buffer;
@@ -311,7 +338,9 @@ static void record(struct gqe_steps *steps, const struct step *step)
 			fn->vkCmdPushConstants(commands, step->dispatch.pipeline->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
 					       step->dispatch.pipeline->variant->push_bytes, step->dispatch.push);
 		}
-		if (step->kind == STEP_DISPATCH) {
+		if (slice->units > 0) {
+			record_part(steps, step, slice);
+		} else if (step->kind == STEP_DISPATCH) {
 			fn->vkCmdDispatch(commands, step->dispatch.x, step->dispatch.y, 1);
 		} else {
 			fn->vkCmdDispatchIndirect(commands, step->dispatch.indirect, step->dispatch.indirect_offset);
@@ -335,37 +364,67 @@ static uint32_t slice_label_changes(const struct gqe_steps *steps)
 	return steps->clock->times.by_device ? GQE_STEP_CLOCK_MARKS - 1 : 0;
 }
 
-/* Steps from `first` on that fit in one slice; at least one, however large it is. Sets their work. */
-static size_t slice_length(const struct gqe_steps *steps, size_t first, double *work)
+static gqe_rate *rate_of(struct gqe_steps *steps, const struct step *step)
 {
-	double budget = steps->rate > 0 ? steps->rate * SLICE_SECONDS : FIRST_SLICE_WORK;
+	bool transfers = step->kind == STEP_COPY || step->kind == STEP_FILL;
+	return transfers ? &steps->vulkan->pace.transfers : &step->dispatch.pipeline->rate;
+}
+
+static double predict(struct gqe_steps *steps, const struct step *step)
+{
+	return gqe_pace_predict(&steps->vulkan->pace, rate_of(steps, step), step->work);
+}
+
+/* Whole steps from slice->first on, as many as a submit should hold; at least one. */
+static void take_steps(struct gqe_steps *steps, struct slice *slice)
+{
+	const double target = gqe_pace_target(&steps->vulkan->pace);
 	const uint32_t most_changes = slice_label_changes(steps);
 	uint32_t changes = 0;
-	size_t length = 1;
-	*work = steps->list[first].work;
-	while (first + length < steps->count && length < SLICE_STEPS) {
-		const struct step *next = &steps->list[first + length];
-		changes += next->label != next[-1].label;
-		if (*work + next->work > budget || changes > most_changes) {
+	while (slice->first + slice->length < steps->count && slice->length < SLICE_STEPS) {
+		struct step *next = &steps->list[slice->first + slice->length];
+		next->seconds = predict(steps, next);
+		changes += slice->length > 0 && next->label != next[-1].label;
+		if (slice->length > 0 && (slice->seconds + next->seconds > target || changes > most_changes)) {
 			break;
 		}
-		*work += next->work;
-		length++;
+		slice->work += next->work;
+		slice->seconds += next->seconds;
+		slice->length++;
 	}
-	return length;
 }
 
-/* Falls at once, grows by bounded factors: a slice that takes too long is worse than one that is too short. */
-static void learn_rate(struct gqe_steps *steps, double work, double seconds)
+/* The next submit after one that ended at step `first`, before its unit `first_unit`. */
+static struct slice next_slice(struct gqe_steps *steps, size_t first, uint32_t first_unit)
 {
-	if (work <= 0 || seconds <= 0) {
-		return;
+	struct slice slice = {.first = first, .first_unit = first_unit};
+	const struct step *step = &steps->list[first];
+	uint32_t units = units_of(step);
+	double seconds = predict(steps, step);
+	uint32_t fitting = gqe_pace_units(&steps->vulkan->pace, seconds, units);
+	if (first_unit == 0 && fitting == units) {
+		take_steps(steps, &slice);
+		return slice;
 	}
-	double measured = work / seconds;
-	steps->rate = steps->rate > 0 && measured > steps->rate * RATE_GROWTH ? steps->rate * RATE_GROWTH : measured;
+	slice.length = 1;
+	slice.units = gqe_min_u32(fitting, units - first_unit);
+	slice.work = step->work * slice.units / units;
+	slice.seconds = seconds * slice.units / units;
+	return slice;
 }
 
-static gqe_status run_slice(struct gqe_steps *steps, size_t first, size_t length, gqe_error *error)
+static void learn(struct gqe_steps *steps, const struct slice *slice, double seconds)
+{
+	struct gqe_pace *pace = &steps->vulkan->pace;
+	for (size_t i = slice->first; i < slice->first + slice->length; i++) {
+		const struct step *step = &steps->list[i];
+		double part = slice->units > 0 ? 1 : step->seconds / fmax(slice->seconds, DBL_MIN);
+		gqe_pace_learn(pace, rate_of(steps, step), part, slice->seconds, seconds);
+	}
+	gqe_pace_learn_typical(pace, slice->work, seconds);
+}
+
+static gqe_status run_slice(struct gqe_steps *steps, const struct slice *slice, gqe_error *error)
 {
 	gqe_status status = gqe_commands_begin(&steps->commands, error);
 	if (status != GQE_OK) {
@@ -375,10 +434,11 @@ static gqe_status run_slice(struct gqe_steps *steps, size_t first, size_t length
 	if (steps->clock) {
 		gqe_step_clock_begin(steps->clock, &steps->commands);
 	}
-	for (size_t i = first; i < first + length; i++) {
+	const size_t end = slice->first + slice->length;
+	for (size_t i = slice->first; i < end; i++) {
 		const struct step *step = &steps->list[i];
-		record(steps, step);
-		if (steps->clock && (i + 1 == first + length || step[1].label != step->label)) {
+		record(steps, step, slice);
+		if (steps->clock && (i + 1 == end || step[1].label != step->label)) {
 			gqe_step_clock_mark(steps->clock, &steps->commands, step->label);
 		}
 	}
@@ -394,21 +454,32 @@ gqe_status gqe_steps_run(struct gqe_steps *steps, bool (*cancelled)(void *user),
 	if (steps->clock) {
 		gqe_step_clock_reset(steps->clock);
 	}
-	for (size_t first = 0; status == GQE_OK && first < steps->count;) {
+	size_t first = 0;
+	uint32_t first_unit = 0;
+	while (status == GQE_OK && first < steps->count) {
 		if (cancelled && cancelled(user)) {
 			status = gqe_fail(error, GQE_CANCELLED, "cancelled");
 			break;
 		}
-		double work;
-		size_t length = slice_length(steps, first, &work);
+		const struct slice slice = next_slice(steps, first, first_unit);
 		uint64_t start = gqe_wall_nanoseconds();
-		status = run_slice(steps, first, length, error);
+		status = run_slice(steps, &slice, error);
+		/* Wall clock: a step of it spoils one measurement of the rate, nothing else. */
 		double seconds = 1e-9 * (double)(int64_t)(gqe_wall_nanoseconds() - start);
-		learn_rate(steps, work, seconds);
+		learn(steps, &slice, seconds);
+		if (seconds > gqe_pace_cap(&steps->vulkan->pace)) {
+			gqe_log_write(&steps->vulkan->log, GQE_LOG_INFO, "a submit took %.0f ms, %.0f were expected", seconds * 1e3,
+				      slice.seconds * 1e3);
+		}
 		if (steps->clock && status == GQE_OK) {
 			status = gqe_step_clock_read(steps->clock, seconds, error);
 		}
-		first += length;
+		bool is_part = slice.units > 0 && slice.first_unit + slice.units < units_of(&steps->list[first]);
+		first_unit = is_part ? slice.first_unit + slice.units : 0;
+		first += is_part ? 0 : slice.length;
+		if (first < steps->count) {
+			gqe_pace_pause(&steps->vulkan->pace, seconds);
+		}
 	}
 	steps->count = 0;
 	steps->range_count = 0;

@@ -23,8 +23,12 @@ struct gqe_dispatch {
 	 * undoes that (and may see a few numbers past the end). 0: the step is dropped.
 	 */
 	uint64_t workgroups;
-	const struct gqe_buffer *indirect; /* not NULL: a VkDispatchIndirectCommand lies at its start; workgroups is then ignored */
-	double work;                       /* estimate in floating-point operations, for slicing and progress */
+	/*
+	 * Not NULL: a VkDispatchIndirectCommand lies at its start; workgroups is then 0, or a number that is never less, of which
+	 * those too many do nothing: what the step may be split by.
+	 */
+	const struct gqe_buffer *indirect;
+	double work; /* estimate in floating-point operations, for slicing and progress */
 };
 
 void gqe_steps_dispatch(struct gqe_steps *steps, const struct gqe_dispatch *dispatch);

@@ -15,7 +15,9 @@
 static struct {
 	uint32_t submits, waits, dispatches, barriers, copies, fills;
 	uint32_t grid_x, grid_y;
-	uint32_t busy; /* submits that were not waited for */
+	uint32_t parts, next_unit; /* of a step that is dispatched in parts */
+	bool by_rows;              /* expected of it */
+	uint32_t busy;             /* submits that were not waited for */
 	VkResult submit_result, wait_result, query_result;
 	long wait_milliseconds; /* that a submit takes */
 	uint32_t query_pools, timestamps;
@@ -173,6 +175,20 @@ static void VKAPI_PTR dispatch_grid(VkCommandBuffer commands, uint32_t x, uint32
 	seen.grid_y = y;
 }
 
+/* Parts of a step must follow each other without a gap, along the rows of its grid, or along its only row. */
+static void VKAPI_PTR dispatch_base(VkCommandBuffer commands, uint32_t base_x, uint32_t base_y, uint32_t base_z, uint32_t x,
+				    uint32_t y, uint32_t z)
+{
+	(void)commands;
+	assert_int_equal(base_z, 0);
+	assert_int_equal(z, 1);
+	assert_int_equal(seen.by_rows ? base_x : base_y, 0);
+	assert_int_equal(seen.by_rows ? base_y : base_x, seen.next_unit);
+	seen.next_unit += seen.by_rows ? y : x;
+	seen.parts++;
+	seen.grid_x = x;
+}
+
 static void VKAPI_PTR dispatch_indirect(VkCommandBuffer commands, VkBuffer buffer, VkDeviceSize offset)
 {
 	(void)commands, (void)buffer, (void)offset;
@@ -267,6 +283,7 @@ static const struct gqe_vulkan_functions counting_driver = {
 	.vkCmdBindPipeline = bind_pipeline,
 	.vkCmdPushConstants = push_constants,
 	.vkCmdDispatch = dispatch_grid,
+	.vkCmdDispatchBase = dispatch_base,
 	.vkCmdDispatchIndirect = dispatch_indirect,
 	.vkCmdCopyBuffer = copy_buffer,
 	.vkCmdFillBuffer = fill_buffer,
@@ -309,6 +326,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	memset(&seen, 0, sizeof(seen));
+	memset(&vulkan.pace, 0, sizeof(vulkan.pace));
 	vulkan.capabilities.timestamps = false;
 	vulkan.fn = counting_driver;
 	vulkan.capabilities.quirks = GQE_QUIRK_NO_PIPELINE_CACHE;
@@ -403,6 +421,57 @@ static void test_large_work_is_cut_into_slices(void **state)
 	assert_int_equal(seen.dispatches, 6);
 	assert_int_equal(seen.submits, seen.waits);
 	assert_in_range(seen.submits, 2, 6);
+}
+
+static void test_a_long_step_is_dispatched_in_parts(void **state)
+{
+	(void)state;
+	append(0x1000, 0x2000, 1000, 1e12); /* 1000 s on the slowest device */
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_true(seen.parts > 1);
+	assert_int_equal(seen.submits, seen.parts);
+	assert_int_equal(seen.dispatches, 0);
+	assert_int_equal(seen.next_unit, 1000);
+}
+
+static void test_a_long_step_of_many_rows_is_split_by_rows(void **state)
+{
+	(void)state;
+	seen.by_rows = true;
+	append(0x1000, 0x2000, 1000000, 1e15);
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_true(seen.parts > 1);
+	assert_int_equal(seen.next_unit, (1000000 + seen.grid_x - 1) / seen.grid_x);
+}
+
+static void test_a_long_indirect_step_is_split_where_its_size_is_bounded(void **state)
+{
+	(void)state;
+	struct push push = {0x1000, 0x2000};
+	struct gqe_dispatch dispatch = {
+		.variant = &kernel, .push = &push, .indirect = &buffers[3], .workgroups = 500, .work = 1e12};
+	gqe_steps_dispatch(steps, &dispatch);
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_true(seen.parts > 1);
+	assert_int_equal(seen.next_unit, 500);
+}
+
+static bool cancel_after_a_part(void *user)
+{
+	(void)user;
+	return seen.parts > 0;
+}
+
+static void test_cancel_inside_a_step(void **state)
+{
+	(void)state;
+	append(0x1000, 0x2000, 1000, 1e12);
+	assert_int_equal(gqe_steps_run(steps, cancel_after_a_part, NULL, NULL), GQE_CANCELLED);
+	assert_int_equal(seen.parts, 1);
+	assert_int_equal(seen.busy, 0);
+	append(0x1000, 0x2000, 1, 1);
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(seen.dispatches, 1);
 }
 
 static void test_many_small_steps_share_a_submit(void **state)
@@ -584,6 +653,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_barriers_only_where_steps_depend, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_an_indirect_dispatch_waits_for_its_command, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_large_work_is_cut_into_slices, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_long_step_is_dispatched_in_parts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_long_step_of_many_rows_is_split_by_rows, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_long_indirect_step_is_split_where_its_size_is_bounded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cancel_inside_a_step, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many_small_steps_share_a_submit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cancel_between_slices_empties_the_list, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_grids_are_laid_over_two_dimensions, set_up, tear_down),

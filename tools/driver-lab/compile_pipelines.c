@@ -172,7 +172,7 @@ static void compile(void *user, const struct gqe_prepared_case *prepared_case)
 			    prepared_case->weights, prepared_case->work_rows, prepared_case->head_dim);
 	cJSON_AddBoolToObject(entry, "is_default", prepared->choice.path == chosen.choice.path);
 
-	const struct gqe_pipeline *pipeline = NULL;
+	struct gqe_pipeline *pipeline = NULL;
 	gqe_error error = {0};
 	double began = seconds_now();
 	gqe_status status =
