@@ -10,8 +10,9 @@
 #define DEFAULT_SEED 20260609
 
 struct gqe_bench {
-	gqe_bench_params params;
 	gqe_bench_info info;
+	bool (*cancelled)(void *user);
+	void *user;
 	struct gqe_vulkan *vulkan;
 	struct gqe_steps *steps;
 	struct gqe_recorder recorder;
@@ -126,7 +127,8 @@ gqe_status gqe_bench_create(gqe_context *context, const gqe_bench_params *caller
 	gqe_bench *made = calloc(1, sizeof(*made));
 	if (made == NULL)
 		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no host memory for a bench");
-	made->params = params;
+	made->cancelled = params.cancelled;
+	made->user = params.user;
 	made->vulkan = gqe_context_vulkan(context);
 	made->info.has_timestamps = made->vulkan->capabilities.timestamps;
 	made->info.context_bytes = gqe_staging_bytes();
@@ -177,7 +179,7 @@ gqe_status gqe_bench_sample(gqe_bench *bench, gqe_bench_times *times, gqe_error 
 		gqe_bench_layer_record(bench->layer, &bench->recorder);
 	else
 		gqe_bench_peak_record(bench->peak, bench->steps);
-	const gqe_status status = gqe_steps_run(bench->steps, bench->params.cancelled, bench->params.user, error);
+	const gqe_status status = gqe_steps_run(bench->steps, bench->cancelled, bench->user, error);
 	if (status != GQE_OK)
 		return status;
 	const struct gqe_step_times steps = gqe_steps_times(bench->steps);

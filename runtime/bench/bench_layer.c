@@ -175,6 +175,7 @@ static gqe_status allocate(struct gqe_bench_layer *layer, struct gqe_vulkan *vul
 		struct gqe_random random = gqe_random_seed(layer->params.seed, STREAM_EXPERTS);
 		gqe_bench_choose_experts(&layer->config, layer->params.routing, layer->params.experts, &random, layer->rows,
 					 layer->experts);
+		layer->params.experts = NULL;
 	}
 	return status;
 }
@@ -275,6 +276,7 @@ gqe_status gqe_bench_layer_create(const struct gqe_recorder *recorder, struct gq
 		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no host memory for a bench");
 	made->params = *params;
 	made->config = *params->config;
+	made->params.config = &made->config; /* the caller's need not live on */
 	made->shape = gqe_layer_shape_of(params->config);
 	made->rows = params->last_chunk;
 	made->position = params->tokens - params->last_chunk;
