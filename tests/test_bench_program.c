@@ -77,7 +77,7 @@ static void routing_of_a_file(void **state)
 	expect(RUN("bench", "--routing", in_folder("good"), "--seq", "40", "--kv-heads", "4"), 4, "[.., tokens, 4, 1]");
 	expect(RUN("bench", "--routing", in_folder("wrong"), "--seq", "40", "--attention", "gqe", TINY), 4, "wrong");
 	expect(RUN("bench", "--routing", in_folder("good"), "--seq", "100,40", "--last-chunk", "40", "--format", "md", TINY), 0,
-	       "routing file");
+	       "| file |");
 }
 
 static const cJSON *object_at(const cJSON *object, const char *key)
@@ -177,6 +177,28 @@ static void json_has_the_schema(void **state)
 	result_free(&result);
 }
 
+static void uniform_and_skewed_routing_in_turn(void **state)
+{
+	(void)state;
+	struct result result =
+		RUN("bench", "--what", "layer,attention", "--seq", "32,32", "--routing", "uniform,skewed", "--json", TINY);
+	if (result.exit_code != 0)
+		fail_msg("exit code %d: %s", result.exit_code, result.err);
+	cJSON *document = parse_json(&result);
+	const cJSON *records = object_at(document, "records");
+	assert_int_equal(cJSON_GetArraySize(records), 5); /* a length given twice is measured once */
+	static const char *const routings[] = {"uniform", "skewed"};
+	for (int i = 0; i < 5; i++) {
+		const cJSON *routing = object_at(cJSON_GetArrayItem(records, i), "routing");
+		if (i < 2)
+			assert_string_equal(routing->valuestring, routings[i]);
+		else
+			assert_true(cJSON_IsNull(routing));
+	}
+	cJSON_Delete(document);
+	result_free(&result);
+}
+
 static size_t count(const char *text, char wanted)
 {
 	size_t found = 0;
@@ -254,6 +276,7 @@ int main(void)
 		cmocka_unit_test(wrong_options_are_exit_code_2),
 		cmocka_unit_test(routing_of_a_file),
 		cmocka_unit_test(json_has_the_schema),
+		cmocka_unit_test(uniform_and_skewed_routing_in_turn),
 		cmocka_unit_test(csv_has_as_many_fields_in_every_line),
 		cmocka_unit_test(a_plot_is_a_png_of_1200_by_800),
 		cmocka_unit_test(an_interrupt_cancels),

@@ -64,6 +64,10 @@ static cJSON *record_json(const struct bench_result *result, const struct bench_
 	cJSON *object = cJSON_CreateObject();
 	cJSON_AddStringToObject(object, "what", gqe_bench_what_name(record->what));
 	cJSON_AddStringToObject(object, "attention", bench_attention_name(record->attention));
+	if (record->routing)
+		cJSON_AddStringToObject(object, "routing", bench_routing_name(record->routing));
+	else
+		cJSON_AddNullToObject(object, "routing");
 	cJSON_AddNumberToObject(object, "tokens", record->tokens);
 	cJSON_AddNumberToObject(object, "last_chunk", record->computed);
 	cJSON_AddStringToObject(object, "dtype", bench_dtype_name(result->plan->dtype));
@@ -91,7 +95,6 @@ static cJSON *config_json(const struct bench_plan *plan)
 	cJSON_AddNumberToObject(object, "kv_heads", plan->config.kv_heads);
 	cJSON_AddNumberToObject(object, "top_k", plan->config.top_k);
 	cJSON_AddNumberToObject(object, "head_dim", plan->config.head_dim);
-	cJSON_AddStringToObject(object, "routing", bench_routing_name(plan->routing));
 	cJSON_AddNumberToObject(object, "warmup", plan->warmups);
 	cJSON_AddNumberToObject(object, "samples", plan->samples);
 	cJSON_AddStringToObject(object, "clock", bench_clock_name(plan->clock));

@@ -13,6 +13,9 @@ static const gqe_bench_what peak_whats[BENCH_PEAK_COUNT] = {
 	[BENCH_PEAK_BANDWIDTH] = GQE_BENCH_BANDWIDTH,
 };
 
+/* GQE with two routings, and GQA. */
+#define BENCH_MOST_OF_A_GROUP 3
+
 /* Everything that a measurement holds while it runs. */
 struct measurement {
 	const struct bench_plan *plan;
@@ -86,7 +89,15 @@ const char *bench_dtype_name(gqe_dtype dtype)
 
 const char *bench_routing_name(gqe_bench_routing routing)
 {
-	return routing == GQE_BENCH_UNIFORM ? "uniform" : routing == GQE_BENCH_SKEWED ? "skewed" : "file";
+	switch (routing) {
+	case GQE_BENCH_UNIFORM:
+		return "uniform";
+	case GQE_BENCH_SKEWED:
+		return "skewed";
+	case GQE_BENCH_GIVEN:
+		return "file";
+	}
+	return "-";
 }
 
 static double milliseconds(const gqe_bench_times *times, enum bench_clock clock)
@@ -168,7 +179,7 @@ static gqe_status create_bench(struct measurement *measurement, struct bench_rec
 		.tokens = record->tokens,
 		.last_chunk = record->computed,
 		.dtype = plan->dtype,
-		.routing = plan->routing,
+		.routing = record->routing,
 		.experts = measurement->experts,
 		.cancelled = is_interrupted,
 		.user = measurement,
@@ -208,14 +219,14 @@ static double pass_cost(uint32_t tokens, uint32_t computed)
 	return (double)tokens * computed;
 }
 
-/* GQE and GQA of one kind and length, in turn, and a sample of each peak in every round. */
-static gqe_status measure_group(struct measurement *measurement, struct bench_record *records, gqe_error *error)
+/* The records of one kind and length, in turn, and a sample of each peak in every round. */
+static gqe_status measure_group(struct measurement *measurement, struct bench_record *records, size_t count, gqe_error *error)
 {
 	const struct bench_plan *plan = measurement->plan;
-	gqe_bench *benches[2] = {NULL, NULL};
+	gqe_bench *benches[BENCH_MOST_OF_A_GROUP] = {NULL};
 	uint64_t memory = measurement->peak_memory, context_memory = 0;
 	gqe_status status = GQE_OK;
-	for (size_t i = 0; i < plan->attention_count && status == GQE_OK; i++) {
+	for (size_t i = 0; i < count && status == GQE_OK; i++) {
 		status = create_bench(measurement, &records[i], &benches[i], error);
 		memory += records[i].info.memory_bytes;
 		context_memory = records[i].info.context_bytes;
@@ -223,7 +234,7 @@ static gqe_status measure_group(struct measurement *measurement, struct bench_re
 	if (memory + context_memory > measurement->result->memory_planned)
 		measurement->result->memory_planned = memory + context_memory;
 	for (uint32_t round = 0; round < plan->warmups + plan->samples && status == GQE_OK; round++) {
-		for (size_t i = 0; i < plan->attention_count && status == GQE_OK; i++) {
+		for (size_t i = 0; i < count && status == GQE_OK; i++) {
 			gqe_bench_times times;
 			status = gqe_bench_sample(benches[i], &times, error);
 			if (status == GQE_OK && round >= plan->warmups)
@@ -233,7 +244,7 @@ static gqe_status measure_group(struct measurement *measurement, struct bench_re
 		if (status == GQE_OK)
 			status = sample_peaks(measurement, error);
 	}
-	for (size_t i = 0; i < plan->attention_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		gqe_bench_destroy(&benches[i]);
 		if (status == GQE_OK)
 			status = summarize(plan, &records[i], error);
@@ -259,27 +270,47 @@ static uint32_t computed_tokens(const struct bench_plan *plan, uint32_t tokens)
 	return plan->last_chunk ? plan->last_chunk : tokens;
 }
 
-/* One record for each kind, length and attention, in the order in which they are measured. */
+/* Appends what is measured in turn at one length: every attention, with every routing where routing plays a part. */
+static void lay_out_group(struct measurement *measurement, gqe_bench_what what, uint32_t tokens)
+{
+	const struct bench_plan *plan = measurement->plan;
+	for (size_t a = 0; a < plan->attention_count; a++) {
+		const bool is_routed = plan->attention[a] == GQE_ATTENTION_GQE && what != GQE_BENCH_ATTENTION;
+		for (size_t r = 0; r < (is_routed ? plan->routing_count : 1); r++) {
+			struct bench_record *record = &measurement->result->records[measurement->result->record_count++];
+			record->what = what;
+			record->attention = plan->attention[a];
+			record->routing = is_routed ? plan->routing[r] : 0;
+			record->tokens = tokens;
+			record->computed = computed_tokens(plan, tokens);
+			measurement->total += pass_cost(tokens, record->computed) * (plan->warmups + plan->samples);
+		}
+	}
+}
+
+/* In the order in which they are measured. */
 static gqe_status lay_out_records(struct measurement *measurement, gqe_error *error)
 {
 	const struct bench_plan *plan = measurement->plan;
 	struct bench_result *result = measurement->result;
-	const size_t count = plan->what_count * plan->tokens_count * plan->attention_count;
-	result->records = calloc(count ? count : 1, sizeof(*result->records));
+	result->records = calloc(plan->what_count * plan->tokens_count * BENCH_MOST_OF_A_GROUP + 1, sizeof(*result->records));
 	if (!result->records)
 		return error_no_memory(error);
 	measurement->total = 1;
 	for (size_t w = 0; w < plan->what_count; w++)
 		for (size_t t = 0; t < plan->tokens_count; t++)
-			for (size_t a = 0; a < plan->attention_count; a++) {
-				struct bench_record *record = &result->records[result->record_count++];
-				record->what = plan->what[w];
-				record->tokens = plan->tokens[t];
-				record->computed = computed_tokens(plan, record->tokens);
-				record->attention = plan->attention[a];
-				measurement->total += pass_cost(record->tokens, record->computed) * (plan->warmups + plan->samples);
-			}
+			lay_out_group(measurement, plan->what[w], plan->tokens[t]);
 	return GQE_OK;
+}
+
+/* Records from `first` on that are measured in turn. */
+static size_t group_length(const struct bench_result *result, size_t first)
+{
+	size_t length = 1;
+	while (first + length < result->record_count && result->records[first + length].what == result->records[first].what &&
+	       result->records[first + length].tokens == result->records[first].tokens)
+		length++;
+	return length;
 }
 
 gqe_status bench_measure(const struct bench_plan *plan, gqe_context *context, struct bench_result *result, gqe_error *error)
@@ -298,8 +329,10 @@ gqe_status bench_measure(const struct bench_plan *plan, gqe_context *context, st
 		status = create_peaks(&measurement, error);
 	for (uint32_t i = 0; i < plan->samples && plan->what_count == 0 && status == GQE_OK; i++)
 		status = sample_peaks(&measurement, error);
-	for (size_t i = 0; i < result->record_count && status == GQE_OK; i += plan->attention_count)
-		status = measure_group(&measurement, &result->records[i], error);
+	for (size_t i = 0, length; i < result->record_count && status == GQE_OK; i += length) {
+		length = group_length(result, i);
+		status = measure_group(&measurement, &result->records[i], length, error);
+	}
 	for (size_t i = 0; i < result->record_count; i++) {
 		struct bench_record *record = &result->records[i];
 		record->peak_fraction = record->gflops / result->peaks[bench_peak_of(record->info.path)].best;

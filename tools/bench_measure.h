@@ -19,8 +19,9 @@ struct bench_plan {
 	size_t attention_count;
 	gqe_layer_config config; /* its attention is replaced by each of those */
 	gqe_dtype dtype;
-	uint32_t last_chunk; /* 0: all tokens */
-	gqe_bench_routing routing;
+	uint32_t last_chunk;          /* 0: all tokens */
+	gqe_bench_routing routing[2]; /* each is measured where routing plays a part; speedups are of the first */
+	size_t routing_count;
 	const gqe_tensor *experts; /* of the file for GIVEN: I32, [.., tokens, G, k] */
 	uint32_t warmups, samples;
 	enum bench_clock clock; /* that medians and rates are of */
@@ -30,6 +31,7 @@ struct bench_plan {
 struct bench_record {
 	gqe_bench_what what;
 	gqe_attention attention;
+	gqe_bench_routing routing; /* 0: plays no part: attention alone, dense GQA */
 	uint32_t tokens, computed; /* T, and how many of them are computed */
 	gqe_bench_info info;
 	gqe_bench_times *samples; /* [plan.samples] */
@@ -58,7 +60,7 @@ struct bench_result {
 	const gqe_device_info *device;
 	gqe_path path; /* the context's */
 	bool has_timestamps;
-	struct bench_record *records; /* by what, then tokens, then attention */
+	struct bench_record *records; /* by what, then tokens, then attention, then routing */
 	size_t record_count;
 	struct bench_peak peaks[BENCH_PEAK_COUNT];
 	uint64_t memory_planned; /* of the largest set of benches that lay side by side, and of the context */
@@ -69,7 +71,7 @@ struct bench_result {
 gqe_status bench_measure(const struct bench_plan *plan, gqe_context *context, struct bench_result *result, gqe_error *error);
 void bench_result_free(struct bench_result *result);
 
-/* The record of that kind, attention and length, or NULL. */
+/* The record of that kind, attention and length, with the first routing, or NULL. */
 const struct bench_record *bench_find(const struct bench_result *result, gqe_bench_what what, gqe_attention attention,
 				      uint32_t tokens);
 
@@ -87,6 +89,7 @@ const char *bench_clock_text(const struct bench_result *result);
 const char *bench_attention_name(gqe_attention attention);
 const char *bench_clock_name(enum bench_clock clock);
 const char *bench_dtype_name(gqe_dtype dtype);
+/* "-" for 0 */
 const char *bench_routing_name(gqe_bench_routing routing);
 
 #endif

@@ -292,7 +292,7 @@ static void draw_heading(struct canvas *canvas, const struct bench_result *resul
 		 config->head_dim);
 	canvas_text(canvas, 28, 80, NORMAL, ALIGN_LEFT, gray, text);
 	int length = snprintf(text, sizeof(text), "median of %u, %s, routing %s", plan->samples, bench_clock_text(result),
-			      bench_routing_name(plan->routing));
+			      bench_routing_name(plan->routing[0]));
 	if (plan->last_chunk > 0)
 		snprintf(text + length, sizeof(text) - (size_t)length, ", last %u tokens", plan->last_chunk);
 	canvas_text(canvas, 28, 104, NORMAL, ALIGN_LEFT, gray, text);

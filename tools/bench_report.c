@@ -39,9 +39,8 @@ static void print_setting(const struct bench_result *result, const char *line_be
 	       result->device->driver_name, result->device->driver_info, gqe_path_name(result->path), gqe_commit(),
 	       gqe_shader_hash(), line_end);
 	if (plan->what_count > 0)
-		printf("%shidden size %u, %u heads, %u KV heads, top-%u, head size %u, %s, routing %s%s\n", line_begin,
-		       config->hidden_size, config->heads, config->kv_heads, config->top_k, config->head_dim,
-		       bench_dtype_name(plan->dtype), bench_routing_name(plan->routing), line_end);
+		printf("%shidden size %u, %u heads, %u KV heads, top-%u, head size %u, %s%s\n", line_begin, config->hidden_size,
+		       config->heads, config->kv_heads, config->top_k, config->head_dim, bench_dtype_name(plan->dtype), line_end);
 	printf("%smedian of %u after %u to warm up, %s%s\n", line_begin, plan->samples, plan->warmups, bench_clock_text(result),
 	       line_end);
 	printf("%speak:", line_begin);
@@ -66,17 +65,19 @@ void bench_print_table(const struct bench_result *result)
 	printf("%sgqe bench%s\n", style(stdout, STYLE_BOLD), style(stdout, STYLE_PLAIN));
 	print_setting(result, "  ", "");
 	if (result->record_count > 0) {
-		printf("\n%s  %-9s  %-3s %8s %8s %9s %8s %5s  milliseconds of each part%s\n  %-52s", style(stdout, STYLE_BOLD),
-		       "what", "", "tokens", "computed", "ms", "GFLOP/s", "peak", style(stdout, STYLE_PLAIN), "");
+		printf("\n%s  %-9s  %-3s  %-7s %8s %8s %9s %8s %5s  milliseconds of each part%s\n  %-61s",
+		       style(stdout, STYLE_BOLD), "what", "", "routing", "tokens", "computed", "ms", "GFLOP/s", "peak",
+		       style(stdout, STYLE_PLAIN), "");
 		for (int step = GQE_LAYER_STEP_OTHER + 1; step < GQE_LAYER_STEP_COUNT; step++)
 			printf(" %12s", gqe_layer_step_name(step));
 		printf("\n");
 	}
 	for (size_t i = 0; i < result->record_count; i++) {
 		const struct bench_record *record = &result->records[i];
-		printf("  %-9s  %-3s %8u %8u %9s %8s %4s%%", gqe_bench_what_name(record->what),
-		       bench_attention_name(record->attention), record->tokens, record->computed, measured(record->median_ms).text,
-		       measured(record->gflops).text, number(100 * record->peak_fraction, 0).text);
+		printf("  %-9s  %-3s  %-7s %8u %8u %9s %8s %4s%%", gqe_bench_what_name(record->what),
+		       bench_attention_name(record->attention), bench_routing_name(record->routing), record->tokens,
+		       record->computed, measured(record->median_ms).text, measured(record->gflops).text,
+		       number(100 * record->peak_fraction, 0).text);
 		for (int step = GQE_LAYER_STEP_OTHER + 1; step < GQE_LAYER_STEP_COUNT; step++)
 			printf(" %12s", record->step_ms[step] > 0 ? measured(record->step_ms[step]).text : "-");
 		printf("\n");
@@ -99,19 +100,20 @@ void bench_print_markdown(const struct bench_result *result)
 	const struct bench_plan *plan = result->plan;
 	print_setting(result, "- ", "");
 	if (result->record_count > 0) {
-		printf("\n| what | attention | tokens | computed | ms | GFLOP/s | of peak |");
+		printf("\n| what | attention | routing | tokens | computed | ms | GFLOP/s | of peak |");
 		for (int step = GQE_LAYER_STEP_OTHER + 1; step < GQE_LAYER_STEP_COUNT; step++)
 			printf(" %s, ms |", gqe_layer_step_name(step));
-		printf("\n|---|---|---:|---:|---:|---:|---:|");
+		printf("\n|---|---|---|---:|---:|---:|---:|---:|");
 		for (int step = GQE_LAYER_STEP_OTHER + 1; step < GQE_LAYER_STEP_COUNT; step++)
 			printf("---:|");
 		printf("\n");
 	}
 	for (size_t i = 0; i < result->record_count; i++) {
 		const struct bench_record *record = &result->records[i];
-		printf("| %s | %s | %u | %u | %s | %s | %s%% |", gqe_bench_what_name(record->what),
-		       bench_attention_name(record->attention), record->tokens, record->computed, measured(record->median_ms).text,
-		       measured(record->gflops).text, number(100 * record->peak_fraction, 0).text);
+		printf("| %s | %s | %s | %u | %u | %s | %s | %s%% |", gqe_bench_what_name(record->what),
+		       bench_attention_name(record->attention), bench_routing_name(record->routing), record->tokens,
+		       record->computed, measured(record->median_ms).text, measured(record->gflops).text,
+		       number(100 * record->peak_fraction, 0).text);
 		for (int step = GQE_LAYER_STEP_OTHER + 1; step < GQE_LAYER_STEP_COUNT; step++)
 			printf(" %s |", record->step_ms[step] > 0 ? measured(record->step_ms[step]).text : "");
 		printf("\n");
@@ -160,14 +162,14 @@ static void print_csv_origin(const struct bench_result *result)
 void bench_print_csv(const struct bench_result *result)
 {
 	static const gqe_bench_what whats[BENCH_PEAK_COUNT] = {GQE_BENCH_FMA_F32, GQE_BENCH_FMA_F16, GQE_BENCH_BANDWIDTH};
-	printf("what,attention,tokens,last_chunk,dtype,path,median_ms,gflops,gbs,peak_fraction");
+	printf("what,attention,routing,tokens,last_chunk,dtype,path,median_ms,gflops,gbs,peak_fraction");
 	for (int step = GQE_LAYER_STEP_OTHER + 1; step < GQE_LAYER_STEP_COUNT; step++)
 		printf(",%s_ms", gqe_layer_step_name(step));
 	printf(",device,driver,driver_info,commit,shader_hash\n");
 	for (int i = 0; i < BENCH_PEAK_COUNT; i++) {
 		if (!result->peaks[i].exists)
 			continue;
-		printf("%s,,,,,,", gqe_bench_what_name(whats[i]));
+		printf("%s,,,,,,,", gqe_bench_what_name(whats[i]));
 		print_csv_number(i == BENCH_PEAK_BANDWIDTH ? NAN : result->peaks[i].best);
 		print_csv_number(i == BENCH_PEAK_BANDWIDTH ? result->peaks[i].best : NAN);
 		print_csv_number(NAN);
@@ -177,8 +179,9 @@ void bench_print_csv(const struct bench_result *result)
 	}
 	for (size_t i = 0; i < result->record_count; i++) {
 		const struct bench_record *record = &result->records[i];
-		printf("%s,%s,%u,%u,%s,%s", gqe_bench_what_name(record->what), bench_attention_name(record->attention),
-		       record->tokens, record->computed, bench_dtype_name(result->plan->dtype), gqe_path_name(record->info.path));
+		printf("%s,%s,%s,%u,%u,%s,%s", gqe_bench_what_name(record->what), bench_attention_name(record->attention),
+		       record->routing ? bench_routing_name(record->routing) : "", record->tokens, record->computed,
+		       bench_dtype_name(result->plan->dtype), gqe_path_name(record->info.path));
 		print_csv_number(record->median_ms);
 		print_csv_number(record->gflops);
 		print_csv_number(NAN);

@@ -36,7 +36,7 @@ static const struct option bench_options[] = {
 	{"--last-chunk", 0, "Q", OPTION_NUMBER, AT(last_chunk), 1, 0, NULL,
 	 "compute only the last Q tokens of each context (default: all)"},
 	{"--routing", 0, "R", OPTION_TEXT, AT(routing), 0, 0, NULL,
-	 "uniform, skewed (all tokens to one set of experts), or a safetensors file with the tensor experts [tokens, G, k]"},
+	 "uniform, skewed (all tokens to the first experts), uniform,skewed (in turn), or a file with I32 experts [tokens, G, k]"},
 	{"--warmup", 0, "N", OPTION_NUMBER, AT(warmups), 0, 1000, NULL, "rounds that are thrown away (default: 1)"},
 	{"--samples", 0, "N", OPTION_NUMBER, AT(samples), 1, 10000, NULL, "rounds that are measured (default: 5)"},
 	{"--clock", 0, "CLOCK", OPTION_CHOICE, AT(clock), 0, 0, clock_choices,
@@ -80,6 +80,14 @@ static gqe_status plan_what(const struct bench_options *options, struct bench_pl
 	return GQE_OK;
 }
 
+static bool is_planned(const struct bench_plan *plan, uint32_t tokens)
+{
+	for (size_t i = 0; i < plan->tokens_count; i++)
+		if (plan->tokens[i] == tokens)
+			return true;
+	return false;
+}
+
 static gqe_status plan_tokens(const struct bench_options *options, struct bench_plan *plan, gqe_error *error)
 {
 	enum { MOST = sizeof(plan->tokens) / sizeof(plan->tokens[0]) };
@@ -95,7 +103,8 @@ static gqe_status plan_tokens(const struct bench_options *options, struct bench_
 					 options->last_chunk, word);
 		if (plan->tokens_count == MOST)
 			return error_set(error, GQE_ERROR_USAGE, "option '--seq': more than %d lengths", MOST);
-		plan->tokens[plan->tokens_count++] = (uint32_t)number;
+		if (!is_planned(plan, (uint32_t)number))
+			plan->tokens[plan->tokens_count++] = (uint32_t)number;
 	}
 	return GQE_OK;
 }
@@ -138,16 +147,35 @@ static gqe_status plan_config(const struct bench_options *options, struct bench_
 	return status == GQE_ERROR_BAD_INPUT ? (error->status = GQE_ERROR_USAGE) : status;
 }
 
+/* uniform, skewed, or both with a comma; anything else is a file. */
+static bool plan_named_routing(const char *routing, struct bench_plan *plan)
+{
+	static const struct {
+		const char *name;
+		gqe_bench_routing routing[2];
+	} named[] = {{"uniform", {GQE_BENCH_UNIFORM}},
+		     {"skewed", {GQE_BENCH_SKEWED}},
+		     {"uniform,skewed", {GQE_BENCH_UNIFORM, GQE_BENCH_SKEWED}},
+		     {"skewed,uniform", {GQE_BENCH_SKEWED, GQE_BENCH_UNIFORM}}};
+	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
+		if (strcmp(routing, named[i].name) != 0)
+			continue;
+		memcpy(plan->routing, named[i].routing, sizeof(plan->routing));
+		plan->routing_count = named[i].routing[1] ? 2 : 1;
+		return true;
+	}
+	return false;
+}
+
 /* A file's experts [.., tokens, G, k] must reach for every length. */
 static gqe_status plan_routing(const struct bench_options *options, struct bench_plan *plan, gqe_tensor_file **file,
 			       gqe_error *error)
 {
 	const char *routing = options->routing ? options->routing : "uniform";
-	plan->routing = strcmp(routing, "uniform") == 0  ? GQE_BENCH_UNIFORM
-			: strcmp(routing, "skewed") == 0 ? GQE_BENCH_SKEWED
-							 : GQE_BENCH_GIVEN;
-	if (plan->routing != GQE_BENCH_GIVEN)
+	if (plan_named_routing(routing, plan))
 		return GQE_OK;
+	plan->routing[0] = GQE_BENCH_GIVEN;
+	plan->routing_count = 1;
 	gqe_status status = gqe_tensor_file_open(routing, file, error);
 	if (status != GQE_OK)
 		return status;
