@@ -136,7 +136,9 @@ static void peaks_of_the_device(void **state)
 		gqe_error error = {0};
 		gqe_bench *bench;
 		const gqe_bench_params params = {.size = sizeof(params), .what = what};
-		if (what == GQE_BENCH_FMA_F16 && !gqe_context_device(context)->has_float16) {
+		const gqe_device_info *device = gqe_context_device(context);
+		if ((what == GQE_BENCH_FMA_F16 && !device->has_float16) ||
+		    (what == GQE_BENCH_FMA_MATRIX && device->matrix_shape_count == 0)) {
 			assert_status(gqe_bench_create(context, &params, &bench, &error), GQE_ERROR_NO_DEVICE, &error);
 			assert_null(bench);
 			continue;

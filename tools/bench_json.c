@@ -41,7 +41,7 @@ static cJSON *peak_json(const struct bench_result *result)
 	cJSON *object = cJSON_CreateObject();
 	add_peak(object, "f32_gflops", &result->peaks[BENCH_PEAK_F32]);
 	add_peak(object, "f16_gflops", &result->peaks[BENCH_PEAK_F16]);
-	cJSON_AddNullToObject(object, "matrix_gflops");
+	add_peak(object, "matrix_gflops", &result->peaks[BENCH_PEAK_MATRIX]);
 	add_peak(object, "bandwidth_gbs", &result->peaks[BENCH_PEAK_BANDWIDTH]);
 	return object;
 }

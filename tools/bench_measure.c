@@ -7,12 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const gqe_bench_what peak_whats[BENCH_PEAK_COUNT] = {
-	[BENCH_PEAK_F32] = GQE_BENCH_FMA_F32,
-	[BENCH_PEAK_F16] = GQE_BENCH_FMA_F16,
-	[BENCH_PEAK_BANDWIDTH] = GQE_BENCH_BANDWIDTH,
-};
-
 /* GQE with two routings, and GQA. */
 #define BENCH_MOST_OF_A_GROUP 3
 
@@ -56,7 +50,17 @@ const char *bench_clock_name(enum bench_clock clock)
 
 int bench_peak_of(gqe_path path)
 {
-	return path <= GQE_PATH_SUBGROUP ? BENCH_PEAK_F32 : BENCH_PEAK_F16;
+	switch (path) {
+	case GQE_PATH_SCALAR:
+	case GQE_PATH_SUBGROUP:
+		break;
+	case GQE_PATH_PACKED:
+		return BENCH_PEAK_F16;
+	case GQE_PATH_MATRIX:
+	case GQE_PATH_MATRIX2:
+		return BENCH_PEAK_MATRIX;
+	}
+	return BENCH_PEAK_F32;
 }
 
 const char *bench_peak_name(int peak)
@@ -64,9 +68,21 @@ const char *bench_peak_name(int peak)
 	static const char *const names[BENCH_PEAK_COUNT] = {
 		[BENCH_PEAK_F32] = "f32",
 		[BENCH_PEAK_F16] = "f16",
+		[BENCH_PEAK_MATRIX] = "matrix",
 		[BENCH_PEAK_BANDWIDTH] = "memory",
 	};
 	return names[peak];
+}
+
+gqe_bench_what bench_peak_what(int peak)
+{
+	static const gqe_bench_what whats[BENCH_PEAK_COUNT] = {
+		[BENCH_PEAK_F32] = GQE_BENCH_FMA_F32,
+		[BENCH_PEAK_F16] = GQE_BENCH_FMA_F16,
+		[BENCH_PEAK_MATRIX] = GQE_BENCH_FMA_MATRIX,
+		[BENCH_PEAK_BANDWIDTH] = GQE_BENCH_BANDWIDTH,
+	};
+	return whats[peak];
 }
 
 const char *bench_clock_text(const struct bench_result *result)
@@ -145,16 +161,23 @@ static gqe_status sample_peaks(struct measurement *measurement, gqe_error *error
 	return GQE_OK;
 }
 
+static bool has_peak(const gqe_device_info *device, int peak)
+{
+	if (peak == BENCH_PEAK_F16)
+		return device->has_float16;
+	return peak != BENCH_PEAK_MATRIX || device->matrix_shape_count > 0;
+}
+
 static gqe_status create_peaks(struct measurement *measurement, gqe_error *error)
 {
 	for (int i = 0; i < BENCH_PEAK_COUNT; i++) {
 		const gqe_bench_params params = {
 			.size = sizeof(params),
-			.what = peak_whats[i],
+			.what = bench_peak_what(i),
 			.cancelled = is_interrupted,
 			.user = measurement,
 		};
-		if (i == BENCH_PEAK_F16 && !measurement->result->device->has_float16)
+		if (!has_peak(measurement->result->device, i))
 			continue;
 		gqe_status status = gqe_bench_create(measurement->context, &params, &measurement->peaks[i], error);
 		if (status != GQE_OK)

@@ -40,7 +40,7 @@ struct bench_record {
 	double peak_fraction;                 /* of the peak of the arithmetic; NaN: unknown */
 };
 
-enum { BENCH_PEAK_F32, BENCH_PEAK_F16, BENCH_PEAK_BANDWIDTH, BENCH_PEAK_COUNT };
+enum { BENCH_PEAK_F32, BENCH_PEAK_F16, BENCH_PEAK_MATRIX, BENCH_PEAK_BANDWIDTH, BENCH_PEAK_COUNT };
 
 /* A peak: the best of all its samples, one of which is taken in every round of the others. */
 struct bench_peak {
@@ -80,8 +80,9 @@ bool bench_speedup_at(const struct bench_result *result, uint32_t tokens, struct
 
 /* The peak of the arithmetic that a path computes in, whatever the dtype is that it stores. */
 int bench_peak_of(gqe_path path);
-/* "f32", "f16", "memory" */
+/* "f32", "f16", "matrix", "memory" */
 const char *bench_peak_name(int peak);
+gqe_bench_what bench_peak_what(int peak);
 /* The clock that medians are of, in words. */
 const char *bench_clock_text(const struct bench_result *result);
 

@@ -161,7 +161,6 @@ static void print_csv_origin(const struct bench_result *result)
 
 void bench_print_csv(const struct bench_result *result)
 {
-	static const gqe_bench_what whats[BENCH_PEAK_COUNT] = {GQE_BENCH_FMA_F32, GQE_BENCH_FMA_F16, GQE_BENCH_BANDWIDTH};
 	printf("what,attention,routing,tokens,last_chunk,dtype,path,median_ms,gflops,gbs,peak_fraction");
 	for (int step = GQE_LAYER_STEP_OTHER + 1; step < GQE_LAYER_STEP_COUNT; step++)
 		printf(",%s_ms", gqe_layer_step_name(step));
@@ -169,7 +168,7 @@ void bench_print_csv(const struct bench_result *result)
 	for (int i = 0; i < BENCH_PEAK_COUNT; i++) {
 		if (!result->peaks[i].exists)
 			continue;
-		printf("%s,,,,,,,", gqe_bench_what_name(whats[i]));
+		printf("%s,,,,,,,", gqe_bench_what_name(bench_peak_what(i)));
 		print_csv_number(i == BENCH_PEAK_BANDWIDTH ? NAN : result->peaks[i].best);
 		print_csv_number(i == BENCH_PEAK_BANDWIDTH ? result->peaks[i].best : NAN);
 		print_csv_number(NAN);

@@ -48,12 +48,14 @@ typedef enum gqe_bench_what {
 	 * selected each expert, G*k*d_h outputs a token.
 	 */
 	GQE_BENCH_GEMM,
-	GQE_BENCH_FMA_F32,  /* peak of fused multiply-add in f32, from registers alone */
-	GQE_BENCH_FMA_F16,  /* the same in f16; a device without f16 arithmetic: GQE_ERROR_NO_DEVICE */
+	GQE_BENCH_FMA_F32, /* peak of fused multiply-add in f32, from registers alone */
+	GQE_BENCH_FMA_F16, /* the same in f16; a device without f16 arithmetic: GQE_ERROR_NO_DEVICE */
+	/* The same of cooperative matrices, f16 factors and f32 sums, in the device's fastest shape; none: GQE_ERROR_NO_DEVICE. */
+	GQE_BENCH_FMA_MATRIX,
 	GQE_BENCH_BANDWIDTH /* peak of reading and writing device memory: a copy of a buffer larger than any cache */
 } gqe_bench_what;
 
-/* "layer", "attention", "gemm", "fma_f32", "fma_f16", "bandwidth". Static. */
+/* "layer", "attention", "gemm", "fma_f32", "fma_f16", "fma_matrix", "bandwidth". Static. */
 GQE_API const char *gqe_bench_what_name(gqe_bench_what what);
 
 /*

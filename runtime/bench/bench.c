@@ -48,6 +48,8 @@ const char *gqe_bench_what_name(gqe_bench_what what)
 		return "fma_f32";
 	case GQE_BENCH_FMA_F16:
 		return "fma_f16";
+	case GQE_BENCH_FMA_MATRIX:
+		return "fma_matrix";
 	case GQE_BENCH_BANDWIDTH:
 		return "bandwidth";
 	}

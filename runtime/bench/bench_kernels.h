@@ -11,7 +11,11 @@ GQE_BENCH_KERNELS(GQE_PUSH_STRUCT)
 #undef GQE_PUSH_STRUCT
 
 const struct gqe_kernel_variant *gqe_peak_fma_variant(gqe_dtype dtype);
+const struct gqe_kernel_variant *gqe_peak_matrix_variant(void);
 const struct gqe_kernel_variant *gqe_peak_copy_variant(void);
 struct gqe_specialization gqe_bench_specialization(uint32_t workgroup, uint32_t chains);
+/* Of peak_matrix: one subgroup a workgroup. */
+struct gqe_specialization gqe_bench_matrix_specialization(const struct gqe_capabilities *capabilities, uint32_t chains,
+							  const gqe_matrix_shape *shape);
 
 #endif

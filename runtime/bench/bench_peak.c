@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "attention/tiles.h"
 #include "bench/bench_kernels.h"
 
 #define WORKGROUP 64
@@ -16,6 +17,11 @@
 #define FMA_MOST_WORKGROUPS 65536
 #define FMA_BASE_CHAINS 4
 
+/* The largest factor of a matrix product, 64 x 64 of f16, and more than what drivers have; for every chain. */
+#define MATRIX_BYTES (64 * 64 * 2)
+#define FACTORS_BYTES (8 * MATRIX_BYTES)
+#define TWO_HALVES_OF_ONE_HALF 0x38003800u
+
 /* Each of two buffers: no larger than this and than a sixteenth of what the context may still allocate. */
 #define COPY_MOST_BYTES ((uint64_t)1 << 28)
 #define COPY_LEAST_BYTES ((uint64_t)1 << 20)
@@ -23,21 +29,39 @@
 
 /* Numbers of vec4: 4 to 32 chains an invocation, which with 2 to 32 cycles of latency covers what there is. */
 static const uint32_t fma_chains[] = {1, 2, 3, 4, 6, 8};
+/* Matrices; each takes several registers of every lane. */
+static const uint32_t matrix_chains[] = {1, 2, 4, 8};
 /* vec4 that an invocation moves; 0: vkCmdCopyBuffer. */
 static const uint32_t copy_chains[] = {0, 1, 4};
 
+/* One way to do the same. */
+struct candidate {
+	uint32_t chains;
+	gqe_matrix_shape shape; /* FMA_MATRIX */
+};
+#define MOST_CANDIDATES (GQE_MAX_MATRIX_SHAPES * GQE_COUNT(matrix_chains))
+_Static_assert(MOST_CANDIDATES >= GQE_COUNT(fma_chains) && MOST_CANDIDATES >= GQE_COUNT(copy_chains), "room for every kind");
+
 struct gqe_bench_peak {
 	gqe_bench_params params;
+	const struct gqe_capabilities *capabilities;
 	struct gqe_arena *arena;
 	const struct gqe_kernel_variant *variant;
-	uint32_t chains;
+	struct candidate chosen;
 	/* FMA */
+	uint32_t workgroup; /* invocations */
 	uint32_t iterations, workgroups;
-	struct gqe_buffer ends; /* [FMA_MOST_WORKGROUPS * WORKGROUP] */
+	struct gqe_buffer ends;           /* [FMA_MOST_WORKGROUPS * workgroup] */
+	struct gqe_buffer factors, zeros; /* FMA_MATRIX */
 	/* BANDWIDTH */
 	uint32_t repeats;
 	struct gqe_buffer buffers[2];
 };
+
+static bool is_matrix(const struct gqe_bench_peak *peak)
+{
+	return peak->params.what == GQE_BENCH_FMA_MATRIX;
+}
 
 static bool is_copy(const struct gqe_bench_peak *peak)
 {
@@ -47,7 +71,7 @@ static bool is_copy(const struct gqe_bench_peak *peak)
 /* Chains of different numbers are given the same work. */
 static uint32_t fma_iterations(const struct gqe_bench_peak *peak)
 {
-	return peak->iterations * FMA_BASE_CHAINS / peak->chains;
+	return peak->iterations * FMA_BASE_CHAINS / peak->chosen.chains;
 }
 
 /* Operations, or bytes read and written, of one sample. */
@@ -55,8 +79,10 @@ static double amount(const struct gqe_bench_peak *peak)
 {
 	if (is_copy(peak))
 		return 2.0 * (double)peak->buffers[0].size * peak->repeats;
-	const double links = (double)fma_iterations(peak) * GQE_BENCH_FMA_LINKS * peak->chains * 4;
-	return 2.0 * links * WORKGROUP * peak->workgroups;
+	const double links = (double)fma_iterations(peak) * peak->chosen.chains * peak->workgroups;
+	if (is_matrix(peak))
+		return 2.0 * links * peak->chosen.shape.m * peak->chosen.shape.n * peak->chosen.shape.k;
+	return 2.0 * links * GQE_BENCH_FMA_LINKS * 4 * peak->workgroup;
 }
 
 static void record_fma(const struct gqe_bench_peak *peak, struct gqe_steps *steps)
@@ -69,7 +95,26 @@ static void record_fma(const struct gqe_bench_peak *peak, struct gqe_steps *step
 	};
 	gqe_steps_dispatch(steps, &(struct gqe_dispatch){
 					  .variant = peak->variant,
-					  .specialization = gqe_bench_specialization(WORKGROUP, peak->chains),
+					  .specialization = gqe_bench_specialization(peak->workgroup, peak->chosen.chains),
+					  .push = &push,
+					  .workgroups = peak->workgroups,
+					  .work = amount(peak),
+				  });
+}
+
+static void record_matrix(const struct gqe_bench_peak *peak, struct gqe_steps *steps)
+{
+	const struct candidate *chosen = &peak->chosen;
+	const struct gqe_push_peak_matrix push = {
+		.factors = peak->factors.address,
+		.zeros = peak->zeros.address,
+		.ends = peak->ends.address,
+		.iterations = fma_iterations(peak),
+	};
+	gqe_steps_dispatch(steps, &(struct gqe_dispatch){
+					  .variant = peak->variant,
+					  .specialization = gqe_bench_matrix_specialization(peak->capabilities, chosen->chains,
+											    &chosen->shape),
 					  .push = &push,
 					  .workgroups = peak->workgroups,
 					  .work = amount(peak),
@@ -82,16 +127,16 @@ static void record_copies(const struct gqe_bench_peak *peak, struct gqe_steps *s
 	const uint32_t vectors = (uint32_t)(bytes / 16);
 	for (uint32_t i = 0; i < peak->repeats; i++) {
 		const struct gqe_buffer *from = &peak->buffers[i % 2], *to = &peak->buffers[(i + 1) % 2];
-		if (peak->chains == 0) {
+		if (peak->chosen.chains == 0) {
 			gqe_steps_copy(steps, from, 0, to, 0, bytes);
 			continue;
 		}
 		const struct gqe_push_peak_copy push = {.from = from->address, .to = to->address, .vectors = vectors};
 		gqe_steps_dispatch(steps, &(struct gqe_dispatch){
 						  .variant = peak->variant,
-						  .specialization = gqe_bench_specialization(WORKGROUP, peak->chains),
+						  .specialization = gqe_bench_specialization(WORKGROUP, peak->chosen.chains),
 						  .push = &push,
-						  .workgroups = vectors / peak->chains / WORKGROUP,
+						  .workgroups = vectors / peak->chosen.chains / WORKGROUP,
 						  .work = (double)bytes,
 					  });
 	}
@@ -101,6 +146,8 @@ void gqe_bench_peak_record(const struct gqe_bench_peak *peak, struct gqe_steps *
 {
 	if (is_copy(peak))
 		record_copies(peak, steps);
+	else if (is_matrix(peak))
+		record_matrix(peak, steps);
 	else
 		record_fma(peak, steps);
 }
@@ -137,16 +184,37 @@ static gqe_status size_sample(struct gqe_bench_peak *peak, struct gqe_steps *ste
 	return status;
 }
 
-/* Keeps the candidate that does most in a second. One copy is enough to tell: of the ways to copy one may be far slower. */
-static gqe_status choose(struct gqe_bench_peak *peak, struct gqe_steps *steps, const uint32_t *candidates, size_t count,
-			 gqe_error *error)
+static size_t list_chains(const uint32_t *chains, size_t count, gqe_matrix_shape shape, struct candidate *list)
 {
+	for (size_t i = 0; i < count; i++)
+		list[i] = (struct candidate){chains[i], shape};
+	return count;
+}
+
+static size_t list_candidates(const struct gqe_bench_peak *peak, struct candidate list[MOST_CANDIDATES])
+{
+	const gqe_matrix_shape none = {0};
+	if (is_copy(peak))
+		return list_chains(copy_chains, GQE_COUNT(copy_chains), none, list);
+	if (!is_matrix(peak))
+		return list_chains(fma_chains, GQE_COUNT(fma_chains), none, list);
+	size_t count = 0;
+	for (uint32_t i = 0; i < peak->capabilities->matrix_shape_count; i++)
+		count += list_chains(matrix_chains, GQE_COUNT(matrix_chains), peak->capabilities->matrix_shapes[i], list + count);
+	return count;
+}
+
+/* Keeps the candidate that does most in a second. One copy is enough to tell: of the ways to copy one may be far slower. */
+static gqe_status choose(struct gqe_bench_peak *peak, struct gqe_steps *steps, gqe_error *error)
+{
+	struct candidate candidates[MOST_CANDIDATES];
+	const size_t count = list_candidates(peak, candidates);
 	double best_rate = 0;
+	struct candidate best = candidates[0];
 	peak->repeats = 1;
-	uint32_t best = candidates[0];
 	for (size_t i = 0; i < count; i++) {
 		double seconds;
-		peak->chains = candidates[i];
+		peak->chosen = candidates[i];
 		gqe_status status = measure(peak, steps, &seconds, error); /* compiles */
 		for (int run = 0; run < RUNS_OF_A_CANDIDATE && status == GQE_OK; run++) {
 			status = measure(peak, steps, &seconds, error);
@@ -158,7 +226,7 @@ static gqe_status choose(struct gqe_bench_peak *peak, struct gqe_steps *steps, c
 		if (status != GQE_OK)
 			return status;
 	}
-	peak->chains = best;
+	peak->chosen = best;
 	return GQE_OK;
 }
 
@@ -177,47 +245,75 @@ static gqe_status allocate(struct gqe_bench_peak *peak, struct gqe_vulkan *vulka
 		gqe_arena_reserve(peak->arena, &peak->buffers[0], bytes);
 		gqe_arena_reserve(peak->arena, &peak->buffers[1], bytes);
 	} else {
-		gqe_arena_reserve(peak->arena, &peak->ends, (uint64_t)FMA_MOST_WORKGROUPS * WORKGROUP * sizeof(float));
+		gqe_arena_reserve(peak->arena, &peak->ends, (uint64_t)FMA_MOST_WORKGROUPS * peak->workgroup * sizeof(float));
+	}
+	if (is_matrix(peak)) {
+		gqe_arena_reserve(peak->arena, &peak->factors, FACTORS_BYTES);
+		gqe_arena_reserve(peak->arena, &peak->zeros, MATRIX_BYTES);
 	}
 	info->memory_bytes = gqe_arena_planned(peak->arena);
 	status = gqe_arena_commit(peak->arena, error);
 	if (status == GQE_OK && is_copy(peak))
 		status = gqe_buffer_fill(vulkan, &peak->buffers[0], 0, peak->buffers[0].size, 0x3f800000u, error);
+	/* Sums grow by k / 4 each time: far from the end of f32. */
+	if (status == GQE_OK && is_matrix(peak))
+		status = gqe_buffer_fill(vulkan, &peak->factors, 0, FACTORS_BYTES, TWO_HALVES_OF_ONE_HALF, error);
+	if (status == GQE_OK && is_matrix(peak))
+		status = gqe_buffer_fill(vulkan, &peak->zeros, 0, MATRIX_BYTES, 0, error);
 	return status;
+}
+
+static gqe_status check_device(const struct gqe_vulkan *vulkan, gqe_bench_what what, gqe_error *error)
+{
+	if (what == GQE_BENCH_FMA_F16 && !vulkan->capabilities.float16)
+		return gqe_fail(error, GQE_ERROR_NO_DEVICE, "the device '%s' has no f16 arithmetic", vulkan->info.name);
+	if (what == GQE_BENCH_FMA_MATRIX && vulkan->capabilities.matrix_shape_count == 0)
+		return gqe_fail(error, GQE_ERROR_NO_DEVICE, "the device '%s' has no cooperative matrices", vulkan->info.name);
+	return GQE_OK;
+}
+
+/* Its kernel, and the first guess at a sample. */
+static void set_up(struct gqe_bench_peak *peak)
+{
+	struct candidate candidates[MOST_CANDIDATES];
+	list_candidates(peak, candidates);
+	peak->chosen = candidates[0];
+	peak->workgroup = is_matrix(peak) ? gqe_matrix_subgroup(peak->capabilities) : WORKGROUP;
+	peak->iterations = FMA_FIRST_ITERATIONS;
+	peak->workgroups = FMA_FIRST_WORKGROUPS;
+	peak->repeats = 1;
+	if (is_copy(peak))
+		peak->variant = gqe_peak_copy_variant();
+	else if (is_matrix(peak))
+		peak->variant = gqe_peak_matrix_variant();
+	else
+		peak->variant = gqe_peak_fma_variant(peak->params.what == GQE_BENCH_FMA_F16 ? GQE_DTYPE_F16 : GQE_DTYPE_F32);
 }
 
 gqe_status gqe_bench_peak_create(struct gqe_vulkan *vulkan, struct gqe_steps *steps, const gqe_bench_params *params,
 				 struct gqe_bench_peak **peak, gqe_bench_info *info, gqe_error *error)
 {
-	const struct gqe_capabilities *capabilities = &vulkan->capabilities;
-	if (params->what == GQE_BENCH_FMA_F16 && !capabilities->float16)
-		return gqe_fail(error, GQE_ERROR_NO_DEVICE, "the device '%s' has no f16 arithmetic", vulkan->info.name);
+	gqe_status status = check_device(vulkan, params->what, error);
+	if (status != GQE_OK)
+		return status;
 	struct gqe_bench_peak *made = *peak = calloc(1, sizeof(*made));
 	if (made == NULL)
 		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no host memory for a bench");
 	made->params = *params;
-	made->iterations = FMA_FIRST_ITERATIONS;
-	made->workgroups = FMA_FIRST_WORKGROUPS;
-	made->repeats = 1;
-	gqe_status status = allocate(made, vulkan, info, error);
-	if (is_copy(made)) {
-		made->variant = gqe_peak_copy_variant();
-	} else {
-		made->chains = FMA_BASE_CHAINS;
-		made->variant = gqe_peak_fma_variant(params->what == GQE_BENCH_FMA_F16 ? GQE_DTYPE_F16 : GQE_DTYPE_F32);
-	}
+	made->capabilities = &vulkan->capabilities;
+	set_up(made);
+	status = allocate(made, vulkan, info, error);
 	if (status == GQE_OK && !is_copy(made))
 		status = size_sample(made, steps, error);
 	if (status == GQE_OK)
-		status = is_copy(made) ? choose(made, steps, copy_chains, GQE_COUNT(copy_chains), error)
-				       : choose(made, steps, fma_chains, GQE_COUNT(fma_chains), error);
+		status = choose(made, steps, error);
 	if (status == GQE_OK)
 		status = size_sample(made, steps, error);
 	if (status != GQE_OK) {
 		gqe_bench_peak_destroy(peak);
 		return status;
 	}
-	info->path = GQE_PATH_SCALAR;
+	info->path = is_matrix(made) ? GQE_PATH_MATRIX : GQE_PATH_SCALAR;
 	*(is_copy(made) ? &info->bytes : &info->flop) = amount(made);
 	return GQE_OK;
 }
