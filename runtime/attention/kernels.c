@@ -97,6 +97,28 @@ static uint32_t gemm_columns(const struct gqe_prepared *prepared)
 	return prepared->tile.columns * (is_subgroup ? prepared->tile.subgroup : GQE_GEMM_SCALAR_LANES);
 }
 
+/*
+ * Depth that one dispatch may handle, so that the driver's loop limit does not stop it. Iterations are counted from the loops of
+ * gemm_subgroup.glsl and gemm_scalar.glsl, each with one more for its end; Mesa 22.3 does not unroll those that load a slice.
+ */
+static uint32_t gemm_depth_at_once(const struct gqe_recorder *recorder, const struct gqe_prepared *prepared)
+{
+	if (recorder->capabilities->max_loop_iterations == UINT32_MAX)
+		return UINT32_MAX;
+	const struct gqe_tile *tile = &prepared->tile;
+	uint32_t block_iterations;
+	if (prepared->choice.path == GQE_PATH_SUBGROUP) {
+		block_iterations = 1 + GQE_GEMM_BLOCK / tile->subgroup + 1;
+	} else {
+		const uint32_t slice = GQE_GEMM_SCALAR_SLICE;
+		uint32_t load = gqe_div_up(tile->rows * slice, tile->workgroup) + 1 +
+				gqe_div_up(gemm_columns(prepared) * slice, tile->workgroup) + 1;
+		uint32_t multiply = slice / 4 * (1 + 4 + 1) + 1;
+		block_iterations = GQE_GEMM_BLOCK / slice * (1 + load + multiply);
+	}
+	return recorder->capabilities->max_loop_iterations / (block_iterations + 1) * GQE_GEMM_BLOCK;
+}
+
 void gqe_record_gemm(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm *push)
 {
 	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_GEMM, weights, push->rows, 0);
@@ -104,7 +126,19 @@ void gqe_record_gemm(const struct gqe_recorder *recorder, gqe_dtype weights, con
 	prepared.specialization.values[GQE_CONFIG_staged] = gqe_gemm_is_staged(&prepared, &layout);
 	uint64_t row_tiles = gqe_div_up(push->rows, prepared.tile.rows);
 	uint64_t column_tiles = gqe_div_up(push->cols, gemm_columns(&prepared));
-	dispatch(recorder, &prepared, push, row_tiles * column_tiles, NULL, 2.0 * push->rows * push->cols * push->depth);
+	const uint32_t at_once = gemm_depth_at_once(recorder, &prepared);
+	struct gqe_push_gemm range = *push;
+	for (uint32_t first = 0; first < push->depth; first += range.depth) {
+		range.a = push->a + (uint64_t)first * sizeof(float);
+		range.w = push->w + first * gqe_dtype_size(weights);
+		range.depth = gqe_min_u32(at_once, push->depth - first);
+		if (first > 0) {
+			range.has_bias = 0;
+			range.has_residual = 1;
+			range.residual = push->c;
+		}
+		dispatch(recorder, &prepared, &range, row_tiles * column_tiles, NULL, 2.0 * range.rows * range.cols * range.depth);
+	}
 }
 
 struct gqe_gathered_tile gqe_gathered_tile_of(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t rows, uint32_t width)
@@ -125,6 +159,13 @@ void gqe_record_gemm_gathered(const struct gqe_recorder *recorder, gqe_dtype wei
 			      const struct gqe_buffer *dispatch_buffer, uint32_t rows, uint32_t entries_per_row)
 {
 	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_GEMM_GATHERED, weights, rows, 0);
+	if (push->depth > gemm_depth_at_once(recorder, &prepared)) {
+		gqe_error error;
+		gqe_fail(&error, GQE_ERROR_USAGE, "a hidden size of %u is more than loops of this driver handle on the %s path",
+			 push->depth, gqe_path_name(prepared.choice.path));
+		gqe_steps_fail(recorder->steps, &error);
+		return;
+	}
 	const struct gqe_gemm_layout layout = {push->a,     push->w,        push->width_per_expert,
 					       push->depth, push->a_stride, push->w_stride};
 	prepared.specialization.values[GQE_CONFIG_staged] = gqe_gemm_is_staged(&prepared, &layout);

@@ -5,7 +5,8 @@
 /*
  * A GPU that has subgroups of 8, or of 16 but not of 8, has a register of that many lanes as its unit, and 128 of them a thread:
  * wider subgroups only take more registers a value, and fewer fit. A CPU driver that loads lane by lane gets rows for that, or else
- * those for any CPU driver. Beside its class a device has a family of hardware.
+ * those for any CPU driver. Where a subgroup has 64 lanes, two columns a lane are more than a head of 64 channels has. Beside its
+ * class a device has a family of hardware.
  */
 #define FAMILY(name) FAMILY_##name = 0x100 + GQE_ARCHITECTURE_##name
 enum device_class {
@@ -14,6 +15,7 @@ enum device_class {
 	CPU_LANE_LOADS,
 	LANES_8,
 	LANES_16,
+	LANES_64,
 	FAMILY(OTHER),
 	FAMILY(GCN),
 	FAMILY(RDNA1),
@@ -64,8 +66,7 @@ static const struct tile_row {
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 1, 0, 1, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 8, 0, 4, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 64, 0, 16, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 1024, 0, 32, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 48, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 32, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 1, 0, 1, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 4, 0, 4, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 8, 2, 0, "no spill on Intel skl, tgl, dg2, mtl"},
@@ -82,8 +83,12 @@ static const struct tile_row {
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 64, 0, 4, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 0, 0, 8, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 1, 0, 1, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 64, 0, 4, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 16, 0, 4, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 64, 0, 16, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 32, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, LANES_64, 1, 0, 1, 1, 0, "not tuned"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, LANES_64, 8, 0, 4, 1, 0, "not tuned"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, LANES_64, 0, 0, 16, 1, 0, "no spill on AMD"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, ANY_DEVICE, 1, 0, 1, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, ANY_DEVICE, 8, 0, 4, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 8, 2, 0, "no spill on Intel skl, tgl, dg2, mtl"},
@@ -114,7 +119,13 @@ static enum device_class device_class_of(const struct gqe_capabilities *capabili
 		return LANES_8;
 	if (capabilities->subgroup_size_control && smallest <= 16 && largest >= 16)
 		return LANES_16;
-	return ANY_DEVICE;
+	return capabilities->subgroup_size == 64 ? LANES_64 : ANY_DEVICE;
+}
+
+/* A GPU with subgroups of 32 or 64 lanes, whose lanes have many registers. */
+static bool is_wide(enum device_class device)
+{
+	return device == ANY_DEVICE || device == LANES_64;
 }
 
 static bool fits_device(const struct tile_row *row, const struct gqe_capabilities *capabilities)
@@ -146,7 +157,7 @@ uint32_t gqe_matrix_subgroup(const struct gqe_capabilities *capabilities)
 	/* Where 64 lanes can be had as well, a matrix product on them takes twice as long, and so does all else. */
 	bool has_32 = capabilities->subgroup_size_control && capabilities->subgroup_size_min <= 32 &&
 		      capabilities->subgroup_size_max >= 32;
-	return device_class_of(capabilities) == ANY_DEVICE && has_32 ? 32 : gqe_tile_subgroup(capabilities);
+	return is_wide(device_class_of(capabilities)) && has_32 ? 32 : gqe_tile_subgroup(capabilities);
 }
 
 uint32_t gqe_matrix_channels(const struct gqe_tile *tile, uint32_t head_dim)
@@ -187,7 +198,7 @@ static void fit_to_matrices(const struct gqe_capabilities *capabilities, enum gq
 			    uint32_t head_dim, uint32_t registers, struct gqe_tile *tile)
 {
 	tile->matrix = matrix_shape(capabilities);
-	tile->is_rolled = device_class_of(capabilities) != ANY_DEVICE;
+	tile->is_rolled = !is_wide(device_class_of(capabilities));
 	tile->rows = (uint32_t)gqe_align_up(tile->rows, tile->matrix.m);
 	while (kernel == GQE_KERNEL_ATTENTION && registers > 0 && tile->rows > tile->matrix.m &&
 	       (matrix_registers(tile, head_dim, tile->is_rolled) > registers || tile->rows / 2 >= work_rows))

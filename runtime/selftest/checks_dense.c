@@ -74,6 +74,11 @@ void gqe_check_gemm(struct gqe_check *check)
 {
 	uint32_t rows = gqe_check_tokens(check), cols = gqe_check_between(check, 1, 200);
 	uint32_t depth = gqe_check_between(check, 1, check->number % 3 == 2 ? 1200 : 300);
+	if (check->number % 4 == 3 && check->recorder.capabilities->max_loop_iterations != UINT32_MAX) {
+		/* Deeper than the scalar path may take at once. */
+		rows = cols = 2;
+		depth = check->recorder.capabilities->max_loop_iterations + 5;
+	}
 	uint32_t a_stride = depth + gqe_check_between(check, 0, 3), c_stride = cols + gqe_check_between(check, 0, 3);
 	uint32_t w_stride = (uint32_t)gqe_align_up(depth, 4) + 4 * gqe_check_between(check, 0, 1);
 	if (check->number % 4 == 1) { /* what tiles divide */

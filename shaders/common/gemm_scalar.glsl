@@ -3,7 +3,7 @@
  * a and w in shared memory. n divides config_rows, and the workgroup's size divides the elements of a slice of a and of w. With 32
  * rows and 2 columns this takes 4.3 KB of shared memory.
  */
-#define GEMM_SLICE GQE_GEMM_SCALAR_SLICE /* depth in shared memory at a time; divides GEMM_BLOCK */
+#define GEMM_SLICE GQE_GEMM_SCALAR_SLICE /* depth in shared memory at a time; divides GQE_GEMM_BLOCK */
 
 const uint gemm_columns = GQE_GEMM_SCALAR_LANES * config_columns;
 const uint own_rows = config_rows * GQE_GEMM_SCALAR_LANES / gl_WorkGroupSize.x;
@@ -55,7 +55,7 @@ void gemm_tile()
 		[[dont_unroll]] for (uint four = 0; four < GEMM_SLICE; four += 4)
 			[[unroll]] for (uint i = four; i < four + 4; i++)
 				multiply(own_row, own_column, i);
-		if ((first + GEMM_SLICE) % GEMM_BLOCK == 0 || first + GEMM_SLICE >= push.depth)
+		if ((first + GEMM_SLICE) % GQE_GEMM_BLOCK == 0 || first + GEMM_SLICE >= push.depth)
 			[[unroll]] for (uint i = 0; i < own_rows * config_columns; i++) {
 				sum[i] += block_sum[i];
 				block_sum[i] = 0.0;

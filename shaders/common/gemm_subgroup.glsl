@@ -9,19 +9,19 @@ const uint gemm_columns = config_subgroup * config_columns;
 
 #define GEMM_EIGHT 8
 
-/* Rows of a and w in eights; a's may begin anywhere. 16-bit weights come two in a word: a load costs a CPU driver the same for both. */
+/* Rows of a and w in eights; a's may begin anywhere. */
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer FloatEights
 {
 	float at[][GEMM_EIGHT];
 };
-#ifdef GQE_F16
-POINTER(WeightEights, uvec4, 8);
-#else
-layout(buffer_reference, std430, buffer_reference_align = 16) buffer WeightEights
+/*
+ * Two words of weights at a time, as pointers that are never followed: the one type of 64 bits that needs no 64-bit integers. A CPU
+ * driver loads lane by lane, and 64 bits cost it as much as 32.
+ */
+layout(buffer_reference, std430, buffer_reference_align = 8) buffer WeightEights
 {
-	vec4 at[][2];
+	Floats at[][GEMM_EIGHT * WEIGHT_BYTES / 8];
 };
-#endif
 
 float block_sum[config_rows * config_columns]; /* [rows, columns] */
 float a_lanes[config_rows];                    /* broadcast: lane = element of the depth */
@@ -56,13 +56,14 @@ void multiply_eight(uint eight)
 {
 	float w[config_columns * GEMM_EIGHT];
 	[[unroll]] for (uint c = 0; c < config_columns; c++) {
+		WeightEights row = WeightEights(w_row[c]);
 #ifdef GQE_F16
-		uvec4 words = WeightEights(w_row[c]).at[eight];
-		vec4 low = vec4(unpackHalf2x16(words.x), unpackHalf2x16(words.y));
-		vec4 high = vec4(unpackHalf2x16(words.z), unpackHalf2x16(words.w));
+		uvec2 words0 = uvec2(row.at[eight][0]), words1 = uvec2(row.at[eight][1]);
+		vec4 low = vec4(unpackHalf2x16(words0.x), unpackHalf2x16(words0.y));
+		vec4 high = vec4(unpackHalf2x16(words1.x), unpackHalf2x16(words1.y));
 #else
-		vec4 low = WeightEights(w_row[c]).at[eight][0];
-		vec4 high = WeightEights(w_row[c]).at[eight][1];
+		vec4 low = uintBitsToFloat(uvec4(uvec2(row.at[eight][0]), uvec2(row.at[eight][1])));
+		vec4 high = uintBitsToFloat(uvec4(uvec2(row.at[eight][2]), uvec2(row.at[eight][3])));
 #endif
 		/* Not in a loop: a component chosen by a variable, even of an unrolled loop, can make a CPU driver 60 times slower. */
 		w[c * GEMM_EIGHT] = low.x;
@@ -125,10 +126,10 @@ void gemm_tile()
 	[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 		sum[i] = 0.0;
 
-	for (uint block = 0; block < push.depth; block += GEMM_BLOCK) {
+	for (uint block = 0; block < push.depth; block += GQE_GEMM_BLOCK) {
 		[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 			block_sum[i] = 0.0;
-		multiply_range(block, min(block + GEMM_BLOCK, push.depth));
+		multiply_range(block, min(block + GQE_GEMM_BLOCK, push.depth));
 		[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 			sum[i] += block_sum[i];
 	}

@@ -9,14 +9,12 @@
  *
  * Then gemm_tile() computes and stores config_rows x gemm_columns elements.
  *
- * In f32, sums run over GEMM_BLOCK products at a time and are added up in a second step: the rounding error of a plain sum grows with the
- * root of its length and would reach 1e-6 at a depth of 8192. The order does not depend on the tile, so a row comes out the same
- * whatever tile it is in.
+ * In f32, sums run over GQE_GEMM_BLOCK products at a time and are added up in a second step: the rounding error of a plain sum
+ * grows with the root of its length and would reach 1e-6 at a depth of 8192. The order does not depend on the tile, so a row comes
+ * out the same whatever tile it is in.
  */
 #ifndef GQE_COMMON_GEMM_TILE_GLSL
 #define GQE_COMMON_GEMM_TILE_GLSL
-
-#define GEMM_BLOCK 256
 
 uint tile_a_row(uint row);
 uint tile_w_row(uint column);

@@ -27,11 +27,15 @@
 
 /* Invocations across a tile's columns in the scalar path of gemm and gemm_gathered: such a tile has this times `columns`. */
 #define GQE_GEMM_SCALAR_LANES 16
+
 /* Depth that they keep in shared memory. */
 #define GQE_GEMM_SCALAR_SLICE 16
 
 /* Depth that the matrix paths of gemm and gemm_gathered have in shared memory at a time: whole matrices of every shape. */
 #define GQE_GEMM_MATRIX_SLICE 64
+
+/* Products that gemm and gemm_gathered sum in f32 before they add the sum to those of others; a multiple of the slice. */
+#define GQE_GEMM_BLOCK 256
 
 /* Keys that the scalar path of attention handles at a time, and channels of K that it keeps in shared memory. */
 #define GQE_ATTENTION_SCALAR_KEYS 32
