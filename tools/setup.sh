@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 
 packages=(gcc libc6-dev cmake ninja-build pkg-config glslang-tools libvulkan-dev libvulkan1 mesa-vulkan-drivers libcjson-dev
     libstb-dev)
-test_packages=(g++ clang libclang-rt-14-dev llvm clang-format libcmocka-dev librandom123-dev vulkan-validationlayers)
+test_packages=(g++ clang libclang-rt-14-dev llvm clang-format libcmocka-dev librandom123-dev vulkan-validationlayers
+    python3-jsonschema)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() {

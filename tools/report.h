@@ -1,0 +1,42 @@
+/*
+ * What `gqe report` measures, in a bounded time: the self-test; then, for every path and dtype that the device has, layers,
+ * attention and projections of GQE and dense GQA in growing lengths, with the device's peaks in between; then a model end to end.
+ *
+ * The time is bounded by looking ahead. Each rung of a ladder of lengths is taken only if what the rungs before it took says that
+ * it fits, so that a slow device, such as a driver that computes on the CPU, climbs less high; all devices share the lower rungs,
+ * and can be compared there.
+ */
+#ifndef GQE_TOOLS_REPORT_H
+#define GQE_TOOLS_REPORT_H
+
+#include "record.h"
+#include "terminal.h"
+
+struct report {
+	const struct program *program;
+	const char *model_folder, *prompt_file; /* NULL: no model's run */
+	bool full;
+	double budget; /* seconds */
+	struct record *record;
+	struct progress progress;
+	double began;
+	double deadline; /* of what runs now, by now_seconds */
+	const char *stage;
+};
+
+/* Fills `record` with what was measured, which is kept when the measuring ends early: GQE_CANCELLED after Ctrl-C. */
+gqe_status report_measure(struct report *report, gqe_error *error);
+
+/* The parts. */
+gqe_status report_selftest(struct report *report, gqe_context *context, gqe_error *error);
+gqe_status report_ladders(struct report *report, const gqe_device_info *device, double seconds, gqe_error *error);
+gqe_status report_model(struct report *report, double seconds, gqe_error *error);
+
+/* Draws the progress; true after Ctrl-C or beyond the deadline. For gqe_bench_params, whose `user` is the report. */
+bool report_must_stop(void *report);
+/* Adds a line to the list of what was left out. */
+gqe_status report_skip(struct report *report, const char *reason, gqe_error *error, const char *format, ...) GQE_PRINTF(4, 5);
+/* Room for `count` more samples, of the device's clock too when `on_device`; GQE_ERROR_OUT_OF_MEMORY. */
+gqe_status report_add_sample(struct record_samples *samples, const gqe_bench_times *times, bool on_device, gqe_error *error);
+
+#endif
