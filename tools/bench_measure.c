@@ -63,11 +63,6 @@ int bench_peak_of(gqe_path path)
 	return BENCH_PEAK_F32;
 }
 
-gqe_bench_what bench_peak_what(int peak)
-{
-	return peak_whats[peak];
-}
-
 const char *bench_peak_name(int peak)
 {
 	static const char *const names[BENCH_PEAK_COUNT] = {

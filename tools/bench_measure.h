@@ -80,8 +80,6 @@ bool bench_speedup_at(const struct bench_result *result, uint32_t tokens, struct
 
 /* The peak of the arithmetic that a path computes in, whatever the dtype is that it stores. */
 int bench_peak_of(gqe_path path);
-/* What gqe_bench measures it with. */
-gqe_bench_what bench_peak_what(int peak);
 /* "f32", "f16", "matrix", "memory" */
 const char *bench_peak_name(int peak);
 gqe_bench_what bench_peak_what(int peak);
