@@ -101,6 +101,23 @@ void update_softmax(inout Softmax row)
 	barrier();
 }
 
+/*
+ * o += P V over keys key + first...key + last - 1 of the pass. On the diagonal a row's later keys are left out, whatever they hold:
+ * their probability is 0, but 0 times infinity is not.
+ */
+void accumulate_keys(Tile tile, uint key, uint first, uint last, bool is_diagonal)
+{
+	for (uint i = first; i < last; i++)
+		[[unroll]] for (uint b = 0; b < blocks; b++) {
+			uint channel = min(b * gl_WorkGroupSize.x + gl_LocalInvocationIndex, config_head_dim - 1);
+			float v = float(Weights(tile.v).at[(key + i) * config_head_dim + channel]);
+			[[unroll]] for (uint r = 0; r < config_rows; r++) {
+				bool is_visible = !is_diagonal || key + i < row_keys(tile, r);
+				o[r * blocks + b] += is_visible ? score[r * PASS_KEYS + i] * v : 0.0;
+			}
+		}
+}
+
 /* o = o * rescale + P V. */
 void accumulate_output(Tile tile, uint key, uint end)
 {
@@ -108,13 +125,9 @@ void accumulate_output(Tile tile, uint key, uint end)
 		[[unroll]] for (uint b = 0; b < blocks; b++)
 			o[r * blocks + b] *= rescale[r];
 	uint count = min(PASS_KEYS, end - key);
-	for (uint i = 0; i < count; i++)
-		[[unroll]] for (uint b = 0; b < blocks; b++) {
-			uint channel = min(b * gl_WorkGroupSize.x + gl_LocalInvocationIndex, config_head_dim - 1);
-			float v = float(Weights(tile.v).at[(key + i) * config_head_dim + channel]);
-			[[unroll]] for (uint r = 0; r < config_rows; r++)
-				o[r * blocks + b] += score[r * PASS_KEYS + i] * v;
-		}
+	uint seen_by_all = clamp(row_keys(tile, 0), key, key + count) - key;
+	accumulate_keys(tile, key, 0, seen_by_all, false);
+	accumulate_keys(tile, key, seen_by_all, count, true);
 }
 
 /* Sum of a row over the invocations that share it. */

@@ -5,12 +5,14 @@
  * Causal attention, one subgroup a workgroup, no shared memory, no workgroup barrier. For the scores a lane is a key: it loads its own
  * key's row, and q travels by broadcast. For the output a lane is a channel: rows of V are loaded contiguously over the lanes, and
  * the probabilities travel by broadcast. The outputs of `rows` queries stay in registers through the whole pass over the keys.
+ * With config_lane_rows, on some CPU drivers, everything is otherwise: common/attention_lane_rows.glsl.
  */
 #include "common/kernel.glsl"
 #include "common/attention_tile.glsl"
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_KHR_shader_subgroup_shuffle : require
+#include "common/attention_lane_rows.glsl"
 
 /* Channels are dealt to lanes in blocks: lane l has channels l, l + subgroup, ... */
 const uint blocks = (config_head_dim + config_subgroup - 1) / config_subgroup;
@@ -131,20 +133,25 @@ void update_softmax(Tile tile, uint key, bool is_diagonal)
 	}
 }
 
-/* o += P V over the keys of the pass. */
-void accumulate_output(Tile tile, uint key, uint end)
+/*
+ * o += P V over the keys of the pass. On the diagonal a row's later keys are left out, whatever they hold: their probability is 0,
+ * but 0 times infinity is not.
+ */
+void accumulate_output(Tile tile, uint key, uint end, bool is_diagonal)
 {
 	Weights v = Weights(tile.v);
 	[[dont_unroll]] for (uint l = 0; l < config_subgroup; l++)
 		[[unroll]] for (uint c = 0; c < config_columns; c++) {
-			uint base = min(key + c * config_subgroup + l, end - 1) * config_head_dim;
+			uint row_key = key + c * config_subgroup + l;
+			uint base = min(row_key, end - 1) * config_head_dim;
 			float value[blocks];
 			[[unroll]] for (uint b = 0; b < blocks; b++)
 				value[b] = float(v.at[base + min(b * config_subgroup + lane(), config_head_dim - 1)]);
 			[[unroll]] for (uint r = 0; r < config_rows; r++) {
 				float p = subgroupBroadcast(score[r * config_columns + c], l);
+				bool is_visible = !is_diagonal || row_key < row_keys(tile, r);
 				[[unroll]] for (uint b = 0; b < blocks; b++)
-					o[r * blocks + b] += p * value[b];
+					o[r * blocks + b] += is_visible ? p * value[b] : 0.0;
 			}
 		}
 }
@@ -190,12 +197,20 @@ void main()
 	KeyRange range;
 	if (!tile_of_workgroup(tile) || !key_range_of(tile, range))
 		return;
+	if (config_lane_rows != 0) {
+		attend_in_lanes(tile, range);
+		return;
+	}
 	start_rows(tile);
 	uint seen_by_all = row_keys(tile, 0);
 	for (uint key = range.first; key < range.end; key += pass_keys) {
 		compute_scores(tile, key, range.end);
-		update_softmax(tile, key, key + pass_keys > seen_by_all);
-		accumulate_output(tile, key, range.end);
+		bool is_diagonal = key + pass_keys > seen_by_all;
+		update_softmax(tile, key, is_diagonal);
+		if (is_diagonal)
+			accumulate_output(tile, key, range.end, true);
+		else
+			accumulate_output(tile, key, range.end, false);
 	}
 	if (config_split == 0)
 		store_rows(tile);

@@ -244,10 +244,15 @@ static uint32_t attention_slots(const struct gqe_push_attention *push)
  */
 #define ATTENTION_DISPATCH_KEYS 32768
 
+static bool has_lane_rows(const struct gqe_prepared *prepared)
+{
+	return prepared->specialization.values[GQE_CONFIG_lane_rows] != 0;
+}
+
 /* Keys that a tile handles at a time; key ranges begin at multiples of it. */
 static uint32_t attention_pass_keys(const struct gqe_prepared *prepared)
 {
-	if (gqe_is_matrix_path(prepared->choice.path))
+	if (gqe_is_matrix_path(prepared->choice.path) || has_lane_rows(prepared))
 		return prepared->tile.columns;
 	bool is_subgroup = prepared->choice.path == GQE_PATH_SUBGROUP;
 	return is_subgroup ? prepared->tile.subgroup * prepared->tile.columns : GQE_ATTENTION_SCALAR_KEYS;
@@ -255,7 +260,7 @@ static uint32_t attention_pass_keys(const struct gqe_prepared *prepared)
 
 /*
  * Iterations that all loops of attention's invocations make for so many keys, at most; unrolled loops make none. Counted from the
- * loops in the .comp files, each with one more for its end.
+ * loops in the .comp files and common/attention_lane_rows.glsl, each with one more for its end.
  */
 static uint32_t attention_pass_iterations(const struct gqe_prepared *prepared, uint32_t head_dim)
 {
@@ -265,6 +270,8 @@ static uint32_t attention_pass_iterations(const struct gqe_prepared *prepared, u
 		bool is_staged = prepared->specialization.values[GQE_CONFIG_staged] != 0;
 		return 1 + (is_staged ? 2 * (gqe_div_up(pairs, tile->subgroup) + 1) : 0);
 	}
+	if (has_lane_rows(prepared))
+		return tile->columns + 2; /* if all keys are at the edge, one at a time */
 	if (prepared->choice.path == GQE_PATH_SUBGROUP)
 		return 1 + (gqe_div_up(head_dim, tile->subgroup) + 1) + (tile->subgroup + 1);
 	const uint32_t keys = GQE_ATTENTION_SCALAR_KEYS, channels = GQE_ATTENTION_SCALAR_CHANNELS;

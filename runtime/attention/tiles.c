@@ -31,6 +31,17 @@ enum device_class {
 
 #define ANY_KERNEL GQE_KERNEL_COUNT
 
+/* `rows` of a tile with a row in each lane. */
+#define LANE_ROWS 0
+
+/*
+ * Most columns * head_dim of such a tile: each is two multiplications and additions in the unrolled code of a pass, which has to
+ * stay in a CPU's cache of some 6,000 decoded instructions. But never less than LEAST_LANE_COLUMNS, as each pass rescales the
+ * output.
+ */
+#define MOST_LANE_PRODUCTS 768
+#define LEAST_LANE_COLUMNS 4
+
 /*
  * The first row that fits is taken, so specific rows come before general ones. `up_to`: the row is for that many rows of work at
  * most, a power of two; 0: any. `workgroup` 0: one subgroup; on the subgroup path, another size of it. `registers`: f32 values a
@@ -46,8 +57,10 @@ static const struct tile_row {
 	uint32_t registers;
 	const char *tuned_on;
 } tile_rows[] = {
-	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, CPU_DRIVER, 64, 0, 4, 4, 192, "lavapipe 22.3; bench/NOTES.md"},
-	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 8, 4, 192, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 64, 0, 4, 4, 192, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 0, 0, 8, 4, 192, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, CPU_DRIVER, 4, 0, 4, 4, 192, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, LANE_ROWS, 16, 0, "lavapipe 26.1; bench/NOTES.md"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 4, 1, 56, "no spill on Intel skl, tgl, dg2, mtl"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, LANES_16, 0, 0, 4, 2, 39, "no spill on Intel lnl, bmg"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 8, 4, 88, "RADV's and NVK's estimates, no spill there"},
@@ -251,6 +264,11 @@ struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enu
 		.rows = row->rows,
 		.columns = row->columns,
 	};
+	if (row->rows == LANE_ROWS) {
+		tile.rows = subgroup;
+		while (tile.columns > LEAST_LANE_COLUMNS && tile.columns * head_dim > MOST_LANE_PRODUCTS)
+			tile.columns /= 2;
+	}
 	if (gqe_is_matrix_path(path))
 		fit_to_matrices(capabilities, kernel, work_rows, head_dim, row->registers, &tile);
 	else if (row->registers > 0) {
@@ -259,6 +277,13 @@ struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enu
 			tile.rows /= 2;
 	}
 	return tile;
+}
+
+bool gqe_tile_has_lane_rows(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
+			    const struct gqe_tile *tile)
+{
+	return kernel == GQE_KERNEL_ATTENTION && path == GQE_PATH_SUBGROUP && gqe_tile_uniform_loads(capabilities) &&
+	       tile->rows == tile->subgroup;
 }
 
 /* Tiles with fewer rows would need more room in gemm_gathered's list of tiles than gqe_tile_gathered_bound says. */

@@ -42,6 +42,13 @@ struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enu
 				uint32_t work_rows, uint32_t head_dim);
 
 /*
+ * Whether attention with this tile has a row of it in each lane (specialization constant lane_rows): on a CPU driver for which what
+ * all lanes load alike is one load, when the tile has as many rows as lanes.
+ */
+bool gqe_tile_has_lane_rows(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
+			    const struct gqe_tile *tile);
+
+/*
  * Whether the device may run the kernel's variant for `path` with this tile, for work of at most `up_to` rows (0: any): for tiles
  * that do not come from the table.
  */

@@ -20,18 +20,28 @@ struct Tile {
 	uvec2 k, v;     /* addresses of the head's caches, [capacity, head_dim] */
 };
 
-/* False: the workgroup has nothing to do. Tiles with the last tokens see the most keys and come first, over all heads. */
+/*
+ * False: the workgroup has nothing to do; the tile still lies inside the head. Tiles with the last tokens see the most keys and come
+ * first, over all heads. With a row in each lane it is one head after the other, as a CPU core that keeps to a head finds more of
+ * its K and V in the core's cache.
+ */
 bool tile_of_workgroup(out Tile tile)
 {
 	uint heads = push.batch * push.kv_heads;
 	uint number = linear_workgroup();
-	tile.batch = number % heads / push.kv_heads;
-	tile.head = number % push.kv_heads;
+	uint head = number % heads, from_last = number / heads;
+	if (config_lane_rows != 0) {
+		uint most_slots = push.slots_per_group + (push.shared_head < push.groups ? 1 : 0);
+		uint most_tiles = (push.tokens * most_slots + config_rows - 1) / config_rows;
+		head = min(number / most_tiles, heads - 1);
+		from_last = number / most_tiles < heads ? number % most_tiles : most_tiles;
+	}
+	tile.batch = head / push.kv_heads;
+	tile.head = head % push.kv_heads;
 	bool serves_shared = push.shared_head == tile.head;
 	tile.slots = (tile.head < push.groups ? push.slots_per_group : 0) + (serves_shared ? 1 : 0);
 	tile.row_count = push.tokens * tile.slots;
 	uint tiles = (tile.row_count + config_rows - 1) / config_rows;
-	uint from_last = number / heads;
 	tile.first_row = (tiles - 1 - from_last) * config_rows;
 	uint cache_row = (tile.batch * push.kv_heads + tile.head) * push.capacity;
 	tile.k = address(uvec2(push.k_cache), cache_row, config_head_dim * WEIGHT_BYTES);

@@ -61,6 +61,8 @@
  *  matrix_m, matrix_n, matrix_k   the shape of a cooperative matrix product: m x k by k x n
  *  staged      1: the second factor goes through shared memory, for sizes that the shape does not divide (matrix paths)
  *  rolled      1: loops stay loops and the first factor stays in shared memory, for few registers or a slow compiler (matrix paths)
+ *  lane_rows   1: a lane is a row of the tile, which has as many rows as lanes, and takes `columns` keys at a time; 0: a lane is a
+ *              key, then a channel (attention, subgroup path)
  */
 #define GQE_SPECIALIZATION(CONFIG)                                                                                     \
 	CONFIG(workgroup, 0, 64)                                                                                       \
@@ -74,7 +76,8 @@
 	CONFIG(matrix_n, 8, 16)                                                                                        \
 	CONFIG(matrix_k, 9, 16)                                                                                        \
 	CONFIG(staged, 10, 0)                                                                                          \
-	CONFIG(rolled, 11, 0)
+	CONFIG(rolled, 11, 0)                                                                                          \
+	CONFIG(lane_rows, 12, 0)
 
 /* embed: x[row] = table[tokens[row]]. */
 #define GQE_PUSH_EMBED(IN, OUT, INOUT, U32, F32)                                                                       \

@@ -1,0 +1,118 @@
+/*
+ * Attention with a row in each lane, for drivers that run a subgroup as one CPU vector and load what all lanes want only once
+ * (config_lane_rows). Scores, softmax and output of a row stay in its lane, so no value travels between lanes; K and V come as
+ * operands straight from memory, the same for all rows. A multiplication and an addition a pair and channel is all that is left:
+ * a driver for which uniform loads are not free pays eight loads for each of these.
+ *
+ * Everything a pass needs is unrolled: only so do q and o have fixed places on the stack. Its code has to fit a CPU's cache of
+ * decoded instructions; the host chooses config_columns by head_dim.
+ */
+#ifndef GQE_COMMON_ATTENTION_LANE_ROWS_GLSL
+#define GQE_COMMON_ATTENTION_LANE_ROWS_GLSL
+
+/* Keys handled at a time where not every row sees them all. */
+const uint edge_keys = config_columns < 4 ? config_columns : 4;
+
+float lane_q[config_head_dim];
+float lane_o[config_head_dim]; /* in units of exp2(lane_max), as lane_sum */
+float lane_max, lane_sum;
+uint lane_keys; /* keys that the lane's row sees */
+
+void start_lane(Tile tile)
+{
+	uint base = row_q(tile, gl_SubgroupInvocationID);
+	[[unroll]] for (uint i = 0; i < config_head_dim; i++) {
+		lane_q[i] = push.q.at[base + i];
+		lane_o[i] = 0.0;
+	}
+	lane_max = no_score;
+	lane_sum = 0.0;
+	lane_keys = row_keys(tile, gl_SubgroupInvocationID);
+}
+
+/*
+ * Handles keys key...key + KEYS - 1. With EDGE a row may see only some of them; the others must not reach it, whatever they hold:
+ * 0 times infinity is not 0. Addresses are clamped either way, as the driver may run a loop's body once more with no lane active,
+ * and loads a uniform address even then.
+ */
+#define LANE_PASS(name, KEYS, EDGE)                                                                                    \
+	void name(Tile tile, uint key, uint end)                                                                       \
+	{                                                                                                              \
+		Weights k[KEYS], v[KEYS];                                                                              \
+		float p[KEYS]; /* scores, then probabilities */                                                        \
+		[[unroll]] for (uint c = 0; c < KEYS; c++) {                                                           \
+			uint row = min(key + c, end - 1);                                                              \
+			k[c] = Weights(address(tile.k, row, config_head_dim * WEIGHT_BYTES));                          \
+			v[c] = Weights(address(tile.v, row, config_head_dim * WEIGHT_BYTES));                          \
+			p[c] = 0.0;                                                                                    \
+		}                                                                                                      \
+		[[unroll]] for (uint i = 0; i < config_head_dim; i++)                                                  \
+			[[unroll]] for (uint c = 0; c < KEYS; c++)                                                     \
+				p[c] += lane_q[i] * float(k[c].at[i]);                                                 \
+		float largest = lane_max;                                                                              \
+		[[unroll]] for (uint c = 0; c < KEYS; c++) {                                                           \
+			if (EDGE)                                                                                      \
+				p[c] = key + c < lane_keys ? p[c] : no_score;                                          \
+			largest = max(largest, p[c]);                                                                  \
+		}                                                                                                      \
+		float rescale = exp2(lane_max - largest);                                                              \
+		float sum = 0.0;                                                                                       \
+		[[unroll]] for (uint c = 0; c < KEYS; c++) {                                                           \
+			p[c] = exp2(p[c] - largest);                                                                   \
+			if (EDGE)                                                                                      \
+				p[c] = key + c < lane_keys ? p[c] : 0.0;                                               \
+			sum += p[c];                                                                                   \
+		}                                                                                                      \
+		lane_max = largest;                                                                                    \
+		lane_sum = lane_sum * rescale + sum;                                                                   \
+		[[unroll]] for (uint i = 0; i < config_head_dim; i++) {                                                \
+			float pv = 0.0;                                                                                \
+			[[unroll]] for (uint c = 0; c < KEYS; c++) {                                                   \
+				float term = p[c] * float(v[c].at[i]);                                                 \
+				if (EDGE)                                                                              \
+					term = key + c < lane_keys ? term : 0.0;                                       \
+				pv += term;                                                                            \
+			}                                                                                              \
+			lane_o[i] = lane_o[i] * rescale + pv;                                                          \
+		}                                                                                                      \
+	}
+
+LANE_PASS(handle_keys, config_columns, false)
+LANE_PASS(handle_edge_keys, edge_keys, true)
+
+void store_lane(Tile tile)
+{
+	float scale = 1.0 / lane_sum;
+	uint base = row_o(tile, gl_SubgroupInvocationID);
+	[[unroll]] for (uint i = 0; i < config_head_dim; i++)
+		push.o.at[base + i] = lane_o[i] * scale;
+}
+
+/* As merge_rows. A row past the last would merge the last one twice. */
+void merge_lane(Tile tile, KeyRange range)
+{
+	uint row = gl_SubgroupInvocationID;
+	RowMerge merge = row_merge(tile, range, row, lane_max, lane_sum);
+	if (!row_exists(tile, row))
+		return;
+	store_state(tile, row, merge);
+	uint base = row_o(tile, row);
+	[[unroll]] for (uint i = 0; i < config_head_dim; i++)
+		merge_output(range, base + i, merge, lane_o[i]);
+}
+
+void attend_in_lanes(Tile tile, KeyRange range)
+{
+	start_lane(tile);
+	uint seen_by_all = min(row_keys(tile, 0), range.end), key = range.first;
+	for (; key + config_columns <= seen_by_all; key += config_columns)
+		handle_keys(tile, key, range.end);
+	for (; key < range.end; key += edge_keys)
+		handle_edge_keys(tile, key, range.end);
+	if (config_split == 0)
+		store_lane(tile);
+	else
+		merge_lane(tile, range);
+}
+
+#endif
