@@ -34,8 +34,10 @@ static uint32_t doublings_between(uint32_t a, uint32_t b)
 
 static uint32_t distance(const struct gqe_tile *a, const struct gqe_tile *b)
 {
+	bool same_matrix = a->matrix.m == b->matrix.m && a->matrix.n == b->matrix.n && a->matrix.k == b->matrix.k;
 	return doublings_between(a->rows, b->rows) + doublings_between(a->columns, b->columns) +
-	       doublings_between(a->subgroup, b->subgroup) + doublings_between(a->workgroup, b->workgroup);
+	       doublings_between(a->subgroup, b->subgroup) + doublings_between(a->workgroup, b->workgroup) + (same_matrix ? 0 : 1) +
+	       (a->is_rolled == b->is_rolled ? 0 : 1);
 }
 
 /* Keeps the list in order; of tiles at the same distance the one offered first stays first. */
@@ -101,6 +103,36 @@ static void offer_scalar_tiles(struct candidates *candidates)
 			}
 }
 
+/* Bytes of shared memory that the matrix kernels take at most, that is with `staged`: see the heads of their sources. */
+static uint64_t matrix_shared_bytes(const struct candidates *candidates, const struct gqe_tile *tile)
+{
+	const uint32_t vector = 16, halves = 8, floats = 4;
+	uint64_t rows = tile->rows, columns = tile->columns;
+	if (candidates->kernel != GQE_KERNEL_ATTENTION) {
+		uint32_t slice_vectors = GQE_GEMM_MATRIX_SLICE / halves + 1;
+		return vector * ((rows + columns) * slice_vectors + rows * (tile->matrix.n / floats + 1));
+	}
+	uint32_t channel_vectors = gqe_matrix_channels(tile, candidates->head_dim) / halves + 1;
+	return vector * (rows * (columns / floats + 1) + (columns + rows) * channel_vectors) + 2 * rows * sizeof(float);
+}
+
+static void offer_matrix_tiles(struct candidates *candidates)
+{
+	const struct gqe_capabilities *capabilities = candidates->capabilities;
+	for (uint32_t i = 0; i < capabilities->matrix_shape_count; i++)
+		for (uint32_t rows = 8; rows <= 64; rows *= 2)
+			for (uint32_t columns = 16; columns <= 128; columns *= 2)
+				for (uint32_t is_rolled = 0; is_rolled <= 1; is_rolled++) {
+					struct gqe_tile tile = *candidates->own; /* its subgroup size */
+					tile.matrix = capabilities->matrix_shapes[i];
+					tile.rows = rows;
+					tile.columns = columns;
+					tile.is_rolled = is_rolled;
+					if (matrix_shared_bytes(candidates, &tile) <= capabilities->shared_memory_bytes)
+						offer(candidates, tile);
+				}
+}
+
 uint32_t gqe_tile_candidates(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path, uint32_t up_to,
 			     uint32_t head_dim, const struct gqe_tile *own, struct gqe_tile tiles[GQE_MAX_CANDIDATES])
 {
@@ -117,5 +149,7 @@ uint32_t gqe_tile_candidates(const struct gqe_capabilities *capabilities, enum g
 		offer_scalar_tiles(&candidates);
 	else if (path == GQE_PATH_SUBGROUP)
 		offer_subgroup_tiles(&candidates);
+	else if (gqe_is_matrix_path(path))
+		offer_matrix_tiles(&candidates);
 	return candidates.count;
 }
