@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "attention/context.h"
-#include "attention/kernel_table.h"
+#include "attention/prepared.h"
 #include "selftest/selftest.h"
 #include "tune/candidates.h"
 
@@ -34,6 +34,7 @@ struct target {
 	gqe_path path;
 	gqe_dtype dtype;
 	uint32_t head_dim, above, up_to;
+	struct gqe_tile own_tile; /* the library's, for the most work that the target is for */
 };
 
 struct contender {
@@ -267,17 +268,10 @@ static gqe_status size_bench(struct tuner *tuner, const struct target *target, s
 	}
 }
 
-/* The library's own tile for the most work that the target is for. */
-static struct gqe_tile own_tile(const struct tuner *tuner, const struct target *target)
-{
-	uint32_t work_rows = target->up_to != 0 ? target->up_to : UINT32_MAX;
-	return gqe_tile_choose(&tuner->vulkan->capabilities, target->kernel, target->path, work_rows, target->head_dim);
-}
-
 static gqe_status tune_target(struct tuner *tuner, const struct target *target, double seconds, gqe_error *error)
 {
 	double deadline = seconds_now() + seconds;
-	struct contender own = {.tile = own_tile(tuner, target)}, finalists[FINALISTS], *winner = NULL;
+	struct contender own = {.tile = target->own_tile}, finalists[FINALISTS], *winner = NULL;
 	uint32_t count = 0;
 	gqe_tune_result result = {
 		.kernel = gqe_kernel_name(target->kernel),
@@ -317,6 +311,23 @@ static gqe_status tune_target(struct tuner *tuner, const struct target *target, 
 
 #define MOST_TARGETS 32
 
+static void add_target(const struct tuner *tuner, struct target *target, enum gqe_kernel kernel, gqe_dtype dtype, uint32_t above,
+		       uint32_t up_to)
+{
+	uint32_t head_dim = kernel == GQE_KERNEL_ATTENTION ? tuner->params.config->head_dim : 0;
+	struct gqe_prepared own = gqe_prepare(&tuner->vulkan->capabilities, NULL, kernel, gqe_context_path(tuner->context), dtype,
+					      up_to != 0 ? up_to : UINT32_MAX, head_dim);
+	*target = (struct target){
+		.kernel = kernel,
+		.path = own.choice.path,
+		.dtype = dtype,
+		.head_dim = head_dim,
+		.above = above,
+		.up_to = up_to,
+		.own_tile = own.tile,
+	};
+}
+
 static uint32_t list_targets(const struct tuner *tuner, struct target targets[MOST_TARGETS])
 {
 	static const gqe_dtype dtypes[] = {GQE_DTYPE_F32, GQE_DTYPE_F16};
@@ -341,16 +352,8 @@ static uint32_t list_targets(const struct tuner *tuner, struct target targets[MO
 				bool is_routed = tuner->params.config->attention == GQE_ATTENTION_GQE;
 				if (!is_wanted || (kernels[k].kernel == GQE_KERNEL_GEMM_GATHERED && !is_routed))
 					continue;
-				struct gqe_kernel_choice choice =
-					gqe_kernel_choose(kernels[k].kernel, gqe_context_path(tuner->context), dtypes[d]);
-				targets[count++] = (struct target){
-					.kernel = kernels[k].kernel,
-					.path = choice.path,
-					.dtype = dtypes[d],
-					.head_dim = kernels[k].kernel == GQE_KERNEL_ATTENTION ? tuner->params.config->head_dim : 0,
-					.above = kernels[k].work[work].above,
-					.up_to = kernels[k].work[work].up_to,
-				};
+				add_target(tuner, &targets[count++], kernels[k].kernel, dtypes[d], kernels[k].work[work].above,
+					   kernels[k].work[work].up_to);
 			}
 	return count;
 }
