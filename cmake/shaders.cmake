@@ -29,9 +29,13 @@ function(gqe_shader name source)
     return()
   endif()
   list(TRANSFORM ARGN PREPEND -D)
+  set(environment vulkan1.2)
+  if(name MATCHES "_matrix2_")
+    set(environment vulkan1.3) # VK_NV_cooperative_matrix2 needs SPIR-V 1.6
+  endif()
   add_custom_command(
     OUTPUT ${output}
-    COMMAND ${GQE_GLSLANG} --quiet -V --target-env vulkan1.2 -I${CMAKE_CURRENT_SOURCE_DIR}/shaders ${ARGN}
+    COMMAND ${GQE_GLSLANG} --quiet -V --target-env ${environment} -I${CMAKE_CURRENT_SOURCE_DIR}/shaders ${ARGN}
             --depfile ${output}.d --vn gqe_spirv_${name} -o ${output} ${CMAKE_CURRENT_SOURCE_DIR}/shaders/${source}
     DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/shaders/${source}
     DEPFILE ${output}.d

@@ -9,44 +9,21 @@
  * there a lane (or a few) has a row, turns its scores into probabilities and leaves them as f16 for the second product. Scores are
  * computed relative to a reference of their row, so that nothing is subtracted. The outputs are only rescaled when a row's maximum
  * rises by more than `lazy_rise` above its reference: until then probabilities are up to 2^lazy_rise and just as exact.
- *
- * K and V are loaded straight from the cache. With `staged` they go through shared memory, zeros behind the last channel and key:
- * for head sizes that are no multiple of the shape, and for fewer keys than one pass takes.
  */
 #include "common/kernel.glsl"
-#include "common/matrix.glsl"
-#include "common/attention_tile.glsl"
+#include "common/attention_matrix.glsl"
 #extension GL_KHR_shader_subgroup_shuffle : require
 
 const float lazy_rise = 8.0;
-
-const uint channel_step = config_matrix_n > config_matrix_k ? config_matrix_n : config_matrix_k;
-const uint channels = (config_head_dim + channel_step - 1) / channel_step * channel_step;
-const uint row_tiles = config_rows / config_matrix_m;
-const uint key_tiles = config_columns / config_matrix_n;     /* of the scores */
-const uint key_steps = config_columns / config_matrix_k;     /* of the second product */
-const uint channel_steps = channels / config_matrix_k;       /* of the first product */
-const uint channel_tiles = channels / config_matrix_n;       /* of the outputs */
 
 /* A row belongs to row_lanes neighbouring lanes, or a lane has own_rows neighbouring rows. */
 const uint row_lanes = config_subgroup > config_rows ? config_subgroup / config_rows : 1;
 const uint own_rows = config_rows > config_subgroup ? config_rows / config_subgroup : 1;
 const uint own_vectors = config_columns / FLOATS_PER_VECTOR / row_lanes; /* of a row's scores */
 
-/* Rows of `line` vectors, one more than needed against bank conflicts: scores as f32, then probabilities as f16; q; outputs. */
-const uint line_vectors = config_columns / FLOATS_PER_VECTOR + 1;
-shared uvec4 lines[config_rows * line_vectors];
 shared float row_offset[config_rows]; /* -reference */
 shared float row_rescale[config_rows];
 
-/* K, then V; and, with `rolled`, q. */
-const uint channel_vectors = channels / HALVES_PER_VECTOR + 1;
-shared uvec4 stage[config_staged != 0 ? config_columns * channel_vectors : 1];
-shared uvec4 q_lines[config_rolled != 0 ? config_rows * channel_vectors : 1];
-
-MatrixA q[row_tiles * channel_steps];
-MatrixSum o[row_tiles * channel_tiles];
-MatrixSum score[row_tiles * key_tiles];
 float row_sum[own_rows];   /* of the lane's keys only */
 float row_rise[own_rows];  /* by how much the reference was last raised */
 bool row_is_set[own_rows]; /* the row has seen a key, and its reference is a score */
@@ -76,44 +53,6 @@ float row_lanes_sum(float value)
 	return value;
 }
 
-/* Eight channels of q as f16, zeros past the last. */
-uvec4 load_q(Tile tile, uint row, uint channel)
-{
-	uvec4 halves;
-	[[unroll]] for (uint j = 0; j < 4; j++) {
-		uint at = row_q(tile, row) + min(channel + 2 * j, config_head_dim - 2);
-		uint pair = pack_halves(push.q.at[at], push.q.at[at + 1]);
-		halves[j] = channel + 2 * j < config_head_dim ? pair : 0;
-	}
-	return halves;
-}
-
-/* q of the tile becomes matrices, by way of `lines` in blocks of as many channels as a matrix has; or stays in `q_lines`. */
-void load_queries(Tile tile)
-{
-	if (config_rolled != 0) {
-		const uint vectors = channels / HALVES_PER_VECTOR;
-		[[dont_unroll]] for (uint i = lane(); i < config_rows * vectors; i += config_subgroup)
-			q_lines[i / vectors * channel_vectors + i % vectors] =
-				load_q(tile, i / vectors, i % vectors * HALVES_PER_VECTOR);
-		subgroup_exchange();
-		return;
-	}
-	const uint vectors = config_matrix_k / HALVES_PER_VECTOR;
-	/* A loop that stayed one would keep the one around it, and q would lie in memory. */
-	[[unroll]] for (uint s = 0; s < channel_steps; s++) {
-		[[unroll]] for (uint first = 0; first < config_rows * vectors; first += config_subgroup) {
-			uint i = min(first + lane(), config_rows * vectors - 1);
-			lines[i / vectors * line_vectors + i % vectors] =
-				load_q(tile, i / vectors, s * config_matrix_k + i % vectors * HALVES_PER_VECTOR);
-		}
-		subgroup_exchange();
-		[[unroll]] for (uint r = 0; r < row_tiles; r++)
-			coopMatLoad(q[r * channel_steps + s], lines, r * config_matrix_m * line_vectors, line_vectors, ROW_MAJOR);
-		subgroup_exchange();
-	}
-}
-
 void start_rows()
 {
 	[[unroll]] for (uint i = 0; i < own_rows; i++) {
@@ -125,43 +64,6 @@ void start_rows()
 		o[i] = MatrixSum(0.0);
 }
 
-/* Keys first...first + columns - 1 of a cache into `stage`. */
-void stage_keys(uvec2 cache, uint first, uint end)
-{
-	subgroup_exchange();
-	[[dont_unroll]] for (uint i = lane(); i < config_columns * (channels / 2); i += config_subgroup) {
-		uint key = i / (channels / 2), pair = i % (channels / 2);
-		bool exists = first + key < end && 2 * pair < config_head_dim;
-		uvec2 line = address(cache, min(first + key, end - 1), config_head_dim * WEIGHT_BYTES);
-		uint halves = HalfPairs(line).at[min(pair, config_head_dim / 2 - 1)];
-		stage[key * channel_vectors + pair / 4][pair % 4] = exists ? halves : 0;
-	}
-	subgroup_exchange();
-}
-
-/* Channels step * k... of keys tile * n...: the first product's second factor. `keys`: where the pass begins in K. */
-MatrixB load_k(uvec2 keys, uint tile, uint step)
-{
-	MatrixB k;
-	const uint line = config_head_dim / HALVES_PER_VECTOR, column = step * config_matrix_k / HALVES_PER_VECTOR;
-	if (config_staged != 0)
-		coopMatLoad(k, stage, tile * config_matrix_n * channel_vectors + column, channel_vectors, COLUMN_MAJOR);
-	else
-		coopMatLoad(k, Vectors(keys).at, tile * config_matrix_n * line + column, line, COLUMN_MAJOR);
-	return k;
-}
-
-MatrixB load_v(uvec2 keys, uint step, uint tile)
-{
-	MatrixB v;
-	const uint line = config_head_dim / HALVES_PER_VECTOR, column = tile * config_matrix_n / HALVES_PER_VECTOR;
-	if (config_staged != 0)
-		coopMatLoad(v, stage, step * config_matrix_k * channel_vectors + column, channel_vectors, ROW_MAJOR);
-	else
-		coopMatLoad(v, Vectors(keys).at, step * config_matrix_k * line + column, line, ROW_MAJOR);
-	return v;
-}
-
 /* Scores minus their row's reference. */
 void compute_scores(uvec2 keys)
 {
@@ -171,25 +73,7 @@ void compute_scores(uvec2 keys)
 		[[unroll]] for (uint t = 0; t < key_tiles; t++)
 			score[r * key_tiles + t] = offset;
 	}
-	if (config_rolled != 0) {
-		[[dont_unroll]] for (uint s = 0; s < channel_steps; s++)
-			[[unroll]] for (uint r = 0; r < row_tiles; r++) {
-				MatrixA own_q;
-				coopMatLoad(own_q, q_lines, r * config_matrix_m * channel_vectors + s * config_matrix_k / HALVES_PER_VECTOR,
-					    channel_vectors, ROW_MAJOR);
-				[[unroll]] for (uint t = 0; t < key_tiles; t++)
-					score[r * key_tiles + t] =
-						coopMatMulAdd(own_q, load_k(keys, t, s), score[r * key_tiles + t]);
-			}
-	} else {
-		[[unroll]] for (uint t = 0; t < key_tiles; t++)
-			[[unroll]] for (uint s = 0; s < channel_steps; s++) {
-				MatrixB k = load_k(keys, t, s);
-				[[unroll]] for (uint r = 0; r < row_tiles; r++)
-					score[r * key_tiles + t] =
-						coopMatMulAdd(q[r * channel_steps + s], k, score[r * key_tiles + t]);
-			}
-	}
+	multiply_keys(keys);
 	[[unroll]] for (uint r = 0; r < row_tiles; r++)
 		[[unroll]] for (uint t = 0; t < key_tiles; t++)
 			coopMatStore(score[r * key_tiles + t], lines,
@@ -342,8 +226,7 @@ void main()
 	const uint cached = push.position + push.tokens; /* keys there are */
 	const uint seen_by_all = row_keys(tile, 0);
 	for (uint key = range.first; key < range.end; key += config_columns) {
-		/* The last keys of the cache are handled with some before them again, which count as unseen. */
-		uint start = config_staged != 0 ? key : min(key, cached - config_columns);
+		uint start = pass_start(key, cached);
 		uvec2 k = address(tile.k, start, config_head_dim * WEIGHT_BYTES);
 		uvec2 v = address(tile.v, start, config_head_dim * WEIGHT_BYTES);
 		if (config_staged != 0)

@@ -20,6 +20,8 @@ static bool adds_path(const struct gqe_capabilities *capabilities, gqe_path path
 	case GQE_PATH_MATRIX:
 		return capabilities->matrix_shape_count > 0 &&
 		       gqe_matrix_subgroup(capabilities) <= capabilities->max_workgroup_invocations;
+	case GQE_PATH_MATRIX2:
+		return capabilities->matrix_rows_known && gqe_matrix_shape_of(capabilities, path).m > 0;
 	default:
 		return false;
 	}
@@ -27,7 +29,7 @@ static bool adds_path(const struct gqe_capabilities *capabilities, gqe_path path
 
 uint32_t gqe_ladder(const struct gqe_capabilities *capabilities, gqe_path paths[8])
 {
-	static const gqe_path upwards[] = {GQE_PATH_SCALAR, GQE_PATH_SUBGROUP, GQE_PATH_MATRIX};
+	static const gqe_path upwards[] = {GQE_PATH_SCALAR, GQE_PATH_SUBGROUP, GQE_PATH_MATRIX, GQE_PATH_MATRIX2};
 	uint32_t count = 0;
 	while (count < GQE_COUNT(upwards) && adds_path(capabilities, upwards[count])) {
 		paths[count] = upwards[count];

@@ -64,6 +64,8 @@ static const struct tile_row {
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 4, 1, 56, "no spill on Intel skl, tgl, dg2, mtl"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, LANES_16, 0, 0, 4, 2, 39, "no spill on Intel lnl, bmg"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 8, 4, 88, "RADV's and NVK's estimates, no spill there"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX2, CPU_DRIVER, 0, 0, 8, 8, 0, "lavapipe 26.1's compile time"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX2, ANY_DEVICE, 0, 0, 32, 32, 200, "not tuned: no compiler here takes it"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, CPU_DRIVER, 0, 0, 8, 16, 0, "not tuned"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_8, 0, 0, 8, 16, 1,
 	 "none: Mesa 25 and 26 spill even the smallest on Intel dg2"},
@@ -178,13 +180,14 @@ uint32_t gqe_matrix_channels(const struct gqe_tile *tile, uint32_t head_dim)
 	return (uint32_t)gqe_align_up(head_dim, gqe_max_u32(tile->matrix.n, tile->matrix.k));
 }
 
-/* Of the shapes that the device has the one with the most products. */
-static gqe_matrix_shape matrix_shape(const struct gqe_capabilities *capabilities)
+gqe_matrix_shape gqe_matrix_shape_of(const struct gqe_capabilities *capabilities, gqe_path path)
 {
 	gqe_matrix_shape best = {0};
 	for (uint32_t i = 0; i < capabilities->matrix_shape_count; i++) {
 		const gqe_matrix_shape *shape = &capabilities->matrix_shapes[i];
-		if (shape->m * shape->n * shape->k > best.m * best.n * best.k)
+		/* Scores, m x n, become a first factor, m x k, where they are. */
+		bool fits_path = path != GQE_PATH_MATRIX2 || shape->n == shape->k;
+		if (fits_path && shape->m * shape->n * shape->k > best.m * best.n * best.k)
 			best = *shape;
 	}
 	return best;
@@ -207,10 +210,14 @@ static uint32_t matrix_registers(const struct gqe_tile *tile, uint32_t head_dim,
 }
 
 /* Makes a tile one of whole matrices that fits the registers (0: any does). If none does, it has no rows. */
-static void fit_to_matrices(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, uint32_t work_rows,
+static void fit_to_matrices(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path, uint32_t work_rows,
 			    uint32_t head_dim, uint32_t registers, struct gqe_tile *tile)
 {
-	tile->matrix = matrix_shape(capabilities);
+	tile->matrix = gqe_matrix_shape_of(capabilities, path);
+	if (tile->matrix.m == 0) {
+		tile->rows = 0;
+		return;
+	}
 	tile->is_rolled = !is_wide(device_class_of(capabilities));
 	tile->rows = (uint32_t)gqe_align_up(tile->rows, tile->matrix.m);
 	while (kernel == GQE_KERNEL_ATTENTION && registers > 0 && tile->rows > tile->matrix.m &&
@@ -270,7 +277,7 @@ struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enu
 			tile.columns /= 2;
 	}
 	if (gqe_is_matrix_path(path))
-		fit_to_matrices(capabilities, kernel, work_rows, head_dim, row->registers, &tile);
+		fit_to_matrices(capabilities, kernel, path, work_rows, head_dim, row->registers, &tile);
 	else if (row->registers > 0) {
 		uint32_t row_registers = attention_row_registers(subgroup, tile.columns, head_dim);
 		while (tile.rows > 1 && (tile.rows * row_registers > row->registers || tile.rows / 2 >= work_rows))

@@ -20,6 +20,9 @@ static inline bool gqe_is_matrix_path(gqe_path path)
 	return path == GQE_PATH_MATRIX || path == GQE_PATH_MATRIX2;
 }
 
+/* Of the shapes that the device has for kernels of a matrix path, the one with the most products; zeros: there is none. */
+gqe_matrix_shape gqe_matrix_shape_of(const struct gqe_capabilities *capabilities, gqe_path path);
+
 /* `head_dim` rounded up to what whole matrices of the tile hold. */
 uint32_t gqe_matrix_channels(const struct gqe_tile *tile, uint32_t head_dim);
 

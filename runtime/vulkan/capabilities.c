@@ -289,8 +289,9 @@ static void read_matrix_shapes(const struct gqe_vulkan *vulkan, const struct dev
 	}
 	free(shapes);
 	const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *matrix2 = &answers->matrix2_features;
-	capabilities->matrix_rows_known = capabilities->matrix_shape_count > 0 && matrix2->cooperativeMatrixReductions &&
-					  matrix2->cooperativeMatrixConversions && matrix2->cooperativeMatrixPerElementOperations;
+	capabilities->matrix_rows_known = device->info.api_version >= VK_API_VERSION_1_3 && capabilities->matrix_shape_count > 0 &&
+					  matrix2->cooperativeMatrixReductions && matrix2->cooperativeMatrixConversions &&
+					  matrix2->cooperativeMatrixPerElementOperations;
 	device->info.matrix_shape_count = capabilities->matrix_shape_count;
 	memcpy(device->info.matrix_shapes, capabilities->matrix_shapes, sizeof(device->info.matrix_shapes));
 }

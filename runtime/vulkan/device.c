@@ -33,8 +33,14 @@ static gqe_status open_device(struct gqe_vulkan *vulkan, const struct gqe_physic
 		.subgroupBroadcastDynamicId = capabilities->subgroup_broadcast,
 		.vulkanMemoryModel = capabilities->memory_model,
 	};
+	/* Part of 1.3, which matrix_rows_known includes; SPIR-V 1.6 says a workgroup's size in a way that needs it. */
+	VkPhysicalDeviceMaintenance4Features maintenance4 = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,
+		.maintenance4 = VK_TRUE,
+	};
 	VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2_features = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
+		.pNext = &maintenance4,
 		.cooperativeMatrixReductions = VK_TRUE,
 		.cooperativeMatrixConversions = VK_TRUE,
 		.cooperativeMatrixPerElementOperations = VK_TRUE,
