@@ -217,14 +217,15 @@ void gqe_record_balance(const struct gqe_recorder *recorder, gqe_dtype weights, 
 
 void gqe_record_rope_query(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_rope_query *push)
 {
-	uint64_t pairs = (uint64_t)push->rows * push->q_slots * (push->head_size / 2);
-	record_items(recorder, GQE_KERNEL_ROPE_QUERY, weights, push, pairs, 14);
+	uint64_t items = (uint64_t)push->rows * gqe_div_up(push->q_slots, GQE_ROPE_HEADS) * (push->head_size / 2);
+	record_items(recorder, GQE_KERNEL_ROPE_QUERY, weights, push, items, 14 * GQE_ROPE_HEADS);
 }
 
 void gqe_record_kv_store(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_kv_store *push)
 {
-	uint64_t pairs = (uint64_t)push->rows * (push->source_heads + push->mean_head) * (push->head_size / 2);
-	record_items(recorder, GQE_KERNEL_KV_STORE, weights, push, pairs, 12);
+	uint32_t head_groups = gqe_div_up(push->source_heads + push->mean_head, GQE_ROPE_HEADS);
+	uint64_t items = (uint64_t)push->rows * head_groups * (push->head_size / 2);
+	record_items(recorder, GQE_KERNEL_KV_STORE, weights, push, items, 12 * GQE_ROPE_HEADS);
 }
 
 /* Slots of the KV head that serves most. */

@@ -162,6 +162,8 @@
  * one complex product. Entry [i, pair] is (cos, sin). Right to 1e-6 up to position 2^20 and beyond.
  */
 #define GQE_ROPE_LOW 1024
+/* Slots or heads that one invocation rotates. */
+#define GQE_ROPE_HEADS 4
 
 /* rope_query: rotates q in place and multiplies by `scale` (1/sqrt(d_h) * log2(e): the softmax works in powers of two). */
 #define GQE_PUSH_ROPE_QUERY(IN, OUT, INOUT, U32, F32)                                                                  \
