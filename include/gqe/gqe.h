@@ -320,6 +320,7 @@ typedef struct gqe_layer_params {
 	uint32_t batch;      /* B, 0: 1 */
 	uint32_t max_tokens; /* capacity of the KV cache, in tokens a sequence; required */
 	uint32_t chunk;      /* most tokens a sequence in one gqe_layer_forward; sizes the scratch memory; 0: max_tokens */
+	const struct gqe_vulkan_kv_cache *kv_cache; /* <gqe/gqe_vulkan.h>: the application's; NULL: the layer's own */
 } gqe_layer_params;
 
 /* [any] */

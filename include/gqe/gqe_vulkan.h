@@ -1,5 +1,6 @@
 /*
- * gqe beside an application's own Vulkan: what a context takes from the application instead of making it.
+ * gqe beside an application's own Vulkan: a context on the application's device and queue, its buffers as inputs, outputs and KV
+ * cache, and layers in its command buffers.
  *
  * The rules of gqe.h hold here too. Needs the Vulkan headers, version 1.2 or later.
  */
@@ -21,7 +22,117 @@ typedef struct gqe_vulkan_import {
 	 * called, until gqe_context_destroy has returned.
 	 */
 	PFN_vkGetInstanceProcAddr get_instance_proc_addr;
+	/*
+	 * The application's device, of Vulkan 1.2 or later, with the instance and physical device that it was made from; all three
+	 * outlive the context. gqe_context_params.device and .validation are ignored then.
+	 */
+	VkInstance instance;
+	VkPhysicalDevice physical_device;
+	VkDevice device;
+	/*
+	 * What the device was made with: its features and extensions say what may be used. Read during gqe_context_create only.
+	 * NULL: everything that gqe_vulkan_requirements_create lists for this physical device.
+	 */
+	const VkDeviceCreateInfo *device_info;
+	/* Which of its queues; with compute. */
+	uint32_t queue_family, queue_index;
+	/*
+	 * Called before and after every use of the queue, on the thread that uses it, and never nested; NULL: the application does
+	 * not use that queue while a function of this library runs.
+	 */
+	void (*lock_queue)(void *user);
+	void (*unlock_queue)(void *user);
+	void *lock_user;
 } gqe_vulkan_import;
+
+/* What a device should be made with so that every kernel path of its hardware can be used. */
+typedef struct gqe_vulkan_requirements {
+	uint32_t api_version;  /* VkApplicationInfo.apiVersion: at least this */
+	uint32_t queue_family; /* one with compute, without graphics where there is such */
+	/*
+	 * Extensions to enable; the device has them all. VkDeviceCreateInfo's fields. None is indispensable: without one, its
+	 * kernel path is not used.
+	 */
+	uint32_t extension_count;
+	const char *const *extensions;
+	/*
+	 * VkDeviceCreateInfo.pNext: a chain of feature structs with what to enable and nothing else; the device has it all. An
+	 * application that has structs of these types itself sets in them what is set here. Of all these only bufferDeviceAddress
+	 * of VkPhysicalDeviceVulkan12Features is indispensable, and timelineSemaphore for gqe_layer_submit.
+	 */
+	const void *features;
+} gqe_vulkan_requirements;
+
+/*
+ * What to ask of a device before it is made. Needs import->instance and import->physical_device. GQE_ERROR_NO_DEVICE with the
+ * reason when the device is no use.
+ */
+GQE_API gqe_status gqe_vulkan_requirements_create(const gqe_vulkan_import *import, gqe_vulkan_requirements **requirements,
+						  gqe_error *error);
+GQE_API void gqe_vulkan_requirements_destroy(gqe_vulkan_requirements **requirements);
+
+/*
+ * A piece of a buffer of the application, made with VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT and bound to memory with
+ * VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT.
+ */
+typedef struct gqe_vulkan_buffer {
+	VkBuffer buffer;
+	VkDeviceSize offset; /* a multiple of 16 */
+	VkDeviceSize size;   /* at least what the tensor needs */
+} gqe_vulkan_buffer;
+
+/*
+ * For gqe_layer_params.kv_cache: K and V of every head, [B, heads, max_tokens, d_h] each, in the layer's dtype. Owned by the
+ * application, which keeps them as long as the layer. For gqe_layer_seek to a greater position they also need
+ * VK_BUFFER_USAGE_TRANSFER_DST_BIT.
+ */
+typedef struct gqe_vulkan_kv_cache {
+	gqe_vulkan_buffer k, v;
+} gqe_vulkan_kv_cache;
+
+/* Bytes of K, and of V, of a layer with those params (tensors are not looked at). */
+GQE_API gqe_status gqe_vulkan_kv_cache_bytes(const gqe_layer_params *params, uint64_t *bytes, gqe_error *error);
+
+typedef struct gqe_vulkan_layer_io {
+	size_t size;
+	uint32_t tokens;     /* T: tokens appended to each of the B sequences, 1...chunk */
+	gqe_vulkan_buffer x; /* in  [B, T, d] f32 */
+	gqe_vulkan_buffer y; /* out [B, T, d] f32; no part of x */
+} gqe_vulkan_layer_io;
+
+/*
+ * Records one pass of a layer into a command buffer of the application that is being recorded, outside a render pass, of the
+ * import's queue family. The layer's position advances at once: what is recorded is to be executed once, in the order of recording,
+ * before any other function computes with the layer, and before the layer is destroyed.
+ *
+ * Barriers. Before: writes of x by other stages than compute shaders and transfers must be made visible to
+ * VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT; this pass waits for earlier compute and transfer commands by
+ * itself. After: y is written by VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT, and no barrier follows.
+ *
+ * The work is not divided into short submits: the application that submits it decides.
+ */
+GQE_API gqe_status gqe_layer_record(gqe_layer *layer, VkCommandBuffer commands, const gqe_vulkan_layer_io *io, gqe_error *error);
+
+/* A timeline semaphore and the value that is waited for, or that it is set to. */
+typedef struct gqe_vulkan_semaphore {
+	VkSemaphore semaphore;
+	uint64_t value;
+} gqe_vulkan_semaphore;
+
+typedef struct gqe_vulkan_submit {
+	size_t size;
+	uint32_t wait_count, signal_count; /* at most 16 each */
+	const gqe_vulkan_semaphore *waits;
+	const gqe_vulkan_semaphore *signals;
+} gqe_vulkan_submit;
+
+/*
+ * Submits one pass of a layer to the import's queue, after the waits, and returns before it has run; the signals follow it, and
+ * with them y is visible to all that waits for them. Waits on the host until the layer's gqe_layer_submit before has finished, as
+ * does gqe_layer_destroy. Functions that compute with the layer afterwards use the same queue and so come after it.
+ */
+GQE_API gqe_status gqe_layer_submit(gqe_layer *layer, const gqe_vulkan_layer_io *io, const gqe_vulkan_submit *submit,
+				    gqe_error *error);
 
 #ifdef __cplusplus
 }

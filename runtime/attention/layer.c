@@ -1,30 +1,9 @@
 /* The public gqe_layer: one attention layer on tensors, on a Vulkan device or the C reference. */
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "attention/context.h"
-#include "attention/layer_device.h"
-#include "attention/layer_host.h"
-
-struct gqe_layer {
-	gqe_context *context;
-	gqe_layer_config config;
-	struct gqe_layer_shape shape;
-	uint32_t batch, max_tokens, chunk;
-	uint32_t position;
-	atomic_bool cancelled;
-	/* on a Vulkan device */
-	struct gqe_arena *arena;
-	struct gqe_steps *steps;
-	struct gqe_layer_weights weights;
-	struct gqe_kv_cache cache;
-	struct gqe_layer_scratch scratch;
-	struct gqe_rope_tables rope;
-	struct gqe_buffer x, y; /* [B, chunk, d] */
-	/* on the reference */
-	struct gqe_layer_host host;
-};
+#include "attention/layer.h"
 
 static gqe_status check_pass_size(const gqe_layer_config *config, uint64_t rows, gqe_error *error)
 {
@@ -36,7 +15,26 @@ static gqe_status check_pass_size(const gqe_layer_config *config, uint64_t rows,
 	return GQE_OK;
 }
 
-static gqe_status create_on_device(gqe_layer *layer, const struct gqe_layer_tensors *tensors, gqe_dtype dtype, gqe_error *error)
+static uint64_t cache_bytes(const gqe_layer_config *config, gqe_dtype dtype, uint32_t batch, uint32_t max_tokens)
+{
+	const uint64_t heads = (uint64_t)batch * gqe_layer_shape_of(config).cache_heads;
+	return heads * max_tokens * config->head_dim * gqe_dtype_size(dtype);
+}
+
+static gqe_status import_cache(gqe_layer *layer, const gqe_vulkan_kv_cache *from, gqe_dtype dtype, gqe_error *error)
+{
+	const struct gqe_vulkan *vulkan = gqe_context_vulkan(layer->context);
+	const uint64_t bytes = cache_bytes(&layer->config, dtype, layer->batch, layer->max_tokens);
+	layer->cache.capacity = layer->max_tokens;
+	layer->cache_is_imported = true;
+	gqe_status status = gqe_buffer_import(vulkan, &from->k, bytes, "kv_cache.k", &layer->cache.k, error);
+	if (status == GQE_OK)
+		status = gqe_buffer_import(vulkan, &from->v, bytes, "kv_cache.v", &layer->cache.v, error);
+	return status;
+}
+
+static gqe_status create_on_device(gqe_layer *layer, const struct gqe_layer_tensors *tensors, gqe_dtype dtype,
+				   const gqe_vulkan_kv_cache *kv_cache, gqe_error *error)
 {
 	struct gqe_vulkan *vulkan = gqe_context_vulkan(layer->context);
 	const uint64_t rows = (uint64_t)layer->batch * layer->chunk;
@@ -44,7 +42,12 @@ static gqe_status create_on_device(gqe_layer *layer, const struct gqe_layer_tens
 	if (status != GQE_OK)
 		return status;
 	gqe_layer_weights_reserve(layer->arena, &layer->weights, &layer->config, tensors, dtype);
-	gqe_kv_cache_reserve(layer->arena, &layer->cache, &layer->config, dtype, layer->batch, layer->max_tokens);
+	if (kv_cache != NULL)
+		status = import_cache(layer, kv_cache, dtype, error);
+	else
+		gqe_kv_cache_reserve(layer->arena, &layer->cache, &layer->config, dtype, layer->batch, layer->max_tokens);
+	if (status != GQE_OK)
+		return status;
 	gqe_layer_scratch_reserve(layer->arena, &layer->scratch, &layer->config, rows);
 	gqe_rope_tables_reserve(layer->arena, &layer->rope, &layer->config, layer->max_tokens);
 	gqe_arena_reserve(layer->arena, &layer->x, rows * layer->config.hidden_size * sizeof(float));
@@ -68,6 +71,8 @@ static gqe_status check_params(const gqe_context *context, gqe_layer_params *par
 			return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_create: tensor %zu has no name or no data", i);
 	if (params->max_tokens == 0)
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_create: max_tokens is required");
+	if (params->kv_cache != NULL && gqe_context_vulkan(context) == NULL)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_create: the reference takes no kv_cache of Vulkan buffers");
 	if (params->batch == 0)
 		params->batch = 1;
 	if (params->chunk == 0 || params->chunk > params->max_tokens)
@@ -79,6 +84,24 @@ static gqe_status check_params(const gqe_context *context, gqe_layer_params *par
 		status = check_pass_size(params->config, (uint64_t)params->batch * params->chunk, error);
 	if (status == GQE_OK)
 		status = gqe_kv_cache_check(params->config, params->batch, params->max_tokens, error);
+	return status;
+}
+
+gqe_status gqe_vulkan_kv_cache_bytes(const gqe_layer_params *caller_params, uint64_t *bytes, gqe_error *error)
+{
+	gqe_layer_params params;
+	gqe_status status = gqe_copy_params(&params, sizeof(params), caller_params, error);
+	if (status == GQE_OK && (params.config == NULL || bytes == NULL || params.max_tokens == 0))
+		status = gqe_fail(error, GQE_ERROR_USAGE, "gqe_vulkan_kv_cache_bytes: config, max_tokens and bytes are required");
+	if (status == GQE_OK)
+		status = gqe_layer_config_check(params.config, error);
+	if (status != GQE_OK)
+		return status;
+	const gqe_dtype dtype = params.dtype == 0 ? GQE_DTYPE_F32 : params.dtype;
+	const uint32_t batch = params.batch == 0 ? 1 : params.batch;
+	status = gqe_kv_cache_check(params.config, batch, params.max_tokens, error);
+	if (status == GQE_OK)
+		*bytes = cache_bytes(params.config, dtype, batch, params.max_tokens);
 	return status;
 }
 
@@ -106,7 +129,7 @@ gqe_status gqe_layer_create(gqe_context *context, const gqe_layer_params *caller
 	made->max_tokens = params.max_tokens;
 	made->chunk = params.chunk;
 	if (gqe_context_vulkan(context) != NULL)
-		status = create_on_device(made, &tensors, params.dtype, error);
+		status = create_on_device(made, &tensors, params.dtype, params.kv_cache, error);
 	else
 		status = gqe_layer_host_create(&made->host, &made->config, &tensors, params.batch, params.max_tokens, error);
 	if (status != GQE_OK) {
@@ -121,6 +144,8 @@ void gqe_layer_destroy(gqe_layer **layer)
 {
 	if (layer == NULL || *layer == NULL)
 		return;
+	gqe_commands_wait(&(*layer)->submitted, NULL);
+	gqe_commands_destroy(&(*layer)->submitted);
 	gqe_steps_destroy(&(*layer)->steps);
 	gqe_arena_destroy(&(*layer)->arena);
 	gqe_layer_host_destroy(&(*layer)->host);
@@ -139,6 +164,37 @@ void gqe_layer_cancel(gqe_layer *layer)
 	atomic_store(&layer->cancelled, true);
 }
 
+static struct gqe_recorder recorder_of(gqe_layer *layer)
+{
+	return (struct gqe_recorder){
+		.steps = layer->steps,
+		.capabilities = &gqe_context_vulkan(layer->context)->capabilities,
+		.path = gqe_context_path(layer->context),
+		.tuning = gqe_context_tuning(layer->context),
+	};
+}
+
+void gqe_layer_append(gqe_layer *layer, uint32_t tokens, uint64_t x, uint64_t y)
+{
+	const struct gqe_recorder recorder = recorder_of(layer);
+	if (layer->cache_is_imported) {
+		gqe_steps_lend(layer->steps, &layer->cache.k);
+		gqe_steps_lend(layer->steps, &layer->cache.v);
+	}
+	gqe_record_layer(&recorder, &(struct gqe_layer_run){
+					    .config = &layer->config,
+					    .weights = &layer->weights,
+					    .cache = &layer->cache,
+					    .scratch = &layer->scratch,
+					    .rope = &layer->rope,
+					    .batch = layer->batch,
+					    .tokens = tokens,
+					    .position = layer->position,
+					    .x = x,
+					    .y = y,
+				    });
+}
+
 static gqe_status forward_on_device(gqe_layer *layer, const gqe_layer_io *io, gqe_error *error)
 {
 	struct gqe_vulkan *vulkan = gqe_context_vulkan(layer->context);
@@ -148,24 +204,7 @@ static gqe_status forward_on_device(gqe_layer *layer, const gqe_layer_io *io, gq
 	gqe_status status = gqe_buffer_upload(vulkan, &layer->x, 0, io->x, tensor_bytes, error);
 	if (status != GQE_OK)
 		return status;
-	const struct gqe_recorder recorder = {
-		.steps = layer->steps,
-		.capabilities = &vulkan->capabilities,
-		.path = gqe_context_path(layer->context),
-		.tuning = gqe_context_tuning(layer->context),
-	};
-	gqe_record_layer(&recorder, &(struct gqe_layer_run){
-					    .config = &layer->config,
-					    .weights = &layer->weights,
-					    .cache = &layer->cache,
-					    .scratch = &layer->scratch,
-					    .rope = &layer->rope,
-					    .batch = layer->batch,
-					    .tokens = io->tokens,
-					    .position = layer->position,
-					    .x = layer->x.address,
-					    .y = io->y != NULL ? layer->y.address : 0,
-				    });
+	gqe_layer_append(layer, io->tokens, layer->x.address, io->y != NULL ? layer->y.address : 0);
 	status = gqe_steps_run(layer->steps, is_cancelled, layer, error);
 	if (status == GQE_OK && io->y != NULL)
 		status = gqe_buffer_download(vulkan, &layer->y, 0, io->y, tensor_bytes, error);
@@ -176,15 +215,24 @@ static gqe_status forward_on_device(gqe_layer *layer, const gqe_layer_io *io, gq
 	return status;
 }
 
+gqe_status gqe_layer_check_tokens(const gqe_layer *layer, uint32_t tokens, const char *call, gqe_error *error)
+{
+	if (tokens == 0 || tokens > layer->chunk)
+		return gqe_fail(error, GQE_ERROR_USAGE, "%s: 1 to %u tokens (the layer's chunk) are required, not %u", call,
+				layer->chunk, tokens);
+	if (tokens > layer->max_tokens - layer->position)
+		return gqe_fail(error, GQE_ERROR_USAGE, "%s: %u tokens do not fit: %u of max_tokens %u are in use", call, tokens,
+				layer->position, layer->max_tokens);
+	return GQE_OK;
+}
+
 static gqe_status check_io(const gqe_layer *layer, const gqe_layer_io *io, gqe_error *error)
 {
-	if (io->x == NULL || io->tokens == 0 || io->tokens > layer->chunk)
-		return gqe_fail(error, GQE_ERROR_USAGE,
-				"gqe_layer_forward: x is required, and 1 to %u tokens (the layer's chunk), not %u", layer->chunk,
-				io->tokens);
-	if (io->tokens > layer->max_tokens - layer->position)
-		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_forward: %u tokens do not fit: %u of max_tokens %u are in use",
-				io->tokens, layer->position, layer->max_tokens);
+	if (io->x == NULL)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_forward: x is required");
+	gqe_status status = gqe_layer_check_tokens(layer, io->tokens, "gqe_layer_forward", error);
+	if (status != GQE_OK)
+		return status;
 	const bool routing = io->experts != NULL || io->gate != NULL;
 	if (routing && layer->config.attention == GQE_ATTENTION_GQA)
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_forward: dense GQA has no experts and no gate");

@@ -86,9 +86,9 @@ fail:
 /* After a failure: nothing of ours is in flight any more, as far as the driver can still say. */
 static void wait_idle(struct gqe_vulkan *vulkan)
 {
-	pthread_mutex_lock(&vulkan->locks.queue);
+	gqe_queue_lock(vulkan);
 	vulkan->fn.vkQueueWaitIdle(vulkan->queue);
-	pthread_mutex_unlock(&vulkan->locks.queue);
+	gqe_queue_unlock(vulkan);
 }
 
 static VkResult submit(struct gqe_commands *commands)
@@ -99,9 +99,9 @@ static VkResult submit(struct gqe_commands *commands)
 		.commandBufferCount = 1,
 		.pCommandBuffers = &commands->buffer,
 	};
-	pthread_mutex_lock(&vulkan->locks.queue);
+	gqe_queue_lock(vulkan);
 	VkResult result = vulkan->fn.vkQueueSubmit(vulkan->queue, 1, &info, commands->fence);
-	pthread_mutex_unlock(&vulkan->locks.queue);
+	gqe_queue_unlock(vulkan);
 	return result;
 }
 
@@ -125,4 +125,78 @@ gqe_status gqe_commands_finish(struct gqe_commands *commands, gqe_error *error)
 	}
 fail:
 	return status;
+}
+
+/* The semaphores of a submit in Vulkan's form; both counts are at most GQE_MAX_SEMAPHORES. */
+struct semaphores {
+	VkSemaphore waits[GQE_MAX_SEMAPHORES], signals[GQE_MAX_SEMAPHORES];
+	uint64_t wait_values[GQE_MAX_SEMAPHORES], signal_values[GQE_MAX_SEMAPHORES];
+	VkPipelineStageFlags stages[GQE_MAX_SEMAPHORES];
+};
+
+static void translate(const gqe_vulkan_submit *from, struct semaphores *to)
+{
+	for (uint32_t i = 0; i < from->wait_count; i++) {
+		to->waits[i] = from->waits[i].semaphore;
+		to->wait_values[i] = from->waits[i].value;
+		to->stages[i] = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+	}
+	for (uint32_t i = 0; i < from->signal_count; i++) {
+		to->signals[i] = from->signals[i].semaphore;
+		to->signal_values[i] = from->signals[i].value;
+	}
+}
+
+gqe_status gqe_commands_submit(struct gqe_commands *commands, const gqe_vulkan_submit *semaphores, gqe_error *error)
+{
+	gqe_status status = GQE_OK;
+	struct gqe_vulkan *vulkan = commands->vulkan;
+	struct semaphores translated;
+	translate(semaphores, &translated);
+	VkTimelineSemaphoreSubmitInfo timeline = {
+		.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+		.waitSemaphoreValueCount = semaphores->wait_count,
+		.pWaitSemaphoreValues = translated.wait_values,
+		.signalSemaphoreValueCount = semaphores->signal_count,
+		.pSignalSemaphoreValues = translated.signal_values,
+	};
+	VkSubmitInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+		.pNext = &timeline,
+		.waitSemaphoreCount = semaphores->wait_count,
+		.pWaitSemaphores = translated.waits,
+		.pWaitDstStageMask = translated.stages,
+		.commandBufferCount = 1,
+		.pCommandBuffers = &commands->buffer,
+		.signalSemaphoreCount = semaphores->signal_count,
+		.pSignalSemaphores = translated.signals,
+	};
+	VkResult submitted;
+	VK(vulkan, error, vkEndCommandBuffer, commands->buffer);
+	VK(vulkan, error, vkResetFences, vulkan->device, 1, &commands->fence);
+	gqe_queue_lock(vulkan);
+	submitted = vulkan->fn.vkQueueSubmit(vulkan->queue, 1, &info, commands->fence);
+	gqe_queue_unlock(vulkan);
+	if (submitted != VK_SUCCESS) {
+		wait_idle(vulkan); /* a submit that fails may still have started */
+		return gqe_vulkan_fail(vulkan, submitted, "vkQueueSubmit", error);
+	}
+	commands->in_flight = true;
+fail:
+	return status;
+}
+
+gqe_status gqe_commands_wait(struct gqe_commands *commands, gqe_error *error)
+{
+	struct gqe_vulkan *vulkan = commands->vulkan;
+	if (!commands->in_flight) {
+		return GQE_OK;
+	}
+	commands->in_flight = false;
+	VkResult waited = vulkan->fn.vkWaitForFences(vulkan->device, 1, &commands->fence, VK_TRUE, UINT64_MAX);
+	if (waited == VK_SUCCESS) {
+		return GQE_OK;
+	}
+	wait_idle(vulkan);
+	return gqe_vulkan_fail(vulkan, waited, "vkWaitForFences", error);
 }

@@ -4,11 +4,14 @@
 
 #include "vulkan/device.h"
 
+#define GQE_MAX_SEMAPHORES 16 /* to wait for, and to signal, in one submit */
+
 struct gqe_commands {
 	struct gqe_vulkan *vulkan;
 	VkCommandPool pool;
 	VkCommandBuffer buffer;
 	VkFence fence;
+	bool in_flight; /* submitted and not waited for */
 };
 
 gqe_status gqe_commands_create(struct gqe_vulkan *vulkan, struct gqe_commands *commands, gqe_error *error);
@@ -19,6 +22,11 @@ void gqe_commands_destroy(struct gqe_commands *commands);
 gqe_status gqe_commands_begin(struct gqe_commands *commands, gqe_error *error);
 /* Ends, submits and waits; then nothing is in flight, after a failure too. Device writes are visible to the host afterwards. */
 gqe_status gqe_commands_finish(struct gqe_commands *commands, gqe_error *error);
+
+/* Ends and submits, between those semaphores, and does not wait. */
+gqe_status gqe_commands_submit(struct gqe_commands *commands, const gqe_vulkan_submit *semaphores, gqe_error *error);
+/* Until nothing of a gqe_commands_submit is in flight, as far as the driver can say. */
+gqe_status gqe_commands_wait(struct gqe_commands *commands, gqe_error *error);
 
 /* What follows may read and overwrite what the dispatches, copies and fills before have read and written. */
 void gqe_barrier_after_write_before_use(const struct gqe_commands *commands);

@@ -1,5 +1,6 @@
 #include "vulkan/device.h"
 #include "vulkan/address_map.h"
+#include "vulkan/device_request.h"
 #include "vulkan/instance.h"
 #include "vulkan/memory.h"
 #include "vulkan/pipeline.h"
@@ -7,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static gqe_status take_queue(struct gqe_vulkan *vulkan, const struct gqe_physical_device *physical, gqe_error *error)
+static gqe_status take_queue(struct gqe_vulkan *vulkan, uint32_t family, uint32_t index, gqe_error *error)
 {
 	gqe_status status = gqe_loader_device_functions(vulkan, error);
 	if (status == GQE_OK) {
-		vulkan->fn.vkGetDeviceQueue(vulkan->device, physical->queue_family, 0, &vulkan->queue);
+		vulkan->queue_family = family;
+		vulkan->fn.vkGetDeviceQueue(vulkan->device, family, index, &vulkan->queue);
 	}
 	return status;
 }
@@ -20,81 +22,13 @@ static gqe_status take_queue(struct gqe_vulkan *vulkan, const struct gqe_physica
 static gqe_status open_device(struct gqe_vulkan *vulkan, const struct gqe_physical_device *physical, gqe_error *error)
 {
 	gqe_status status = GQE_OK;
-	const struct gqe_capabilities *capabilities = &physical->capabilities;
-	VkPhysicalDeviceSubgroupSizeControlFeatures size_features = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
-		.subgroupSizeControl = capabilities->subgroup_size_control,
-		.computeFullSubgroups = capabilities->full_subgroups,
-	};
-	VkPhysicalDeviceVulkan12Features features12 = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
-		.bufferDeviceAddress = VK_TRUE,
-		.shaderFloat16 = capabilities->float16,
-		.subgroupBroadcastDynamicId = capabilities->subgroup_broadcast,
-		.vulkanMemoryModel = capabilities->memory_model,
-	};
-	/* Part of 1.3, which matrix_rows_known includes; SPIR-V 1.6 says a workgroup's size in a way that needs it. */
-	VkPhysicalDeviceMaintenance4Features maintenance4 = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,
-		.maintenance4 = VK_TRUE,
-	};
-	VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2_features = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
-		.pNext = &maintenance4,
-		.cooperativeMatrixReductions = VK_TRUE,
-		.cooperativeMatrixConversions = VK_TRUE,
-		.cooperativeMatrixPerElementOperations = VK_TRUE,
-	};
-	VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix_features = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
-		.pNext = capabilities->matrix_rows_known ? &matrix2_features : NULL,
-		.cooperativeMatrix = VK_TRUE,
-	};
-	void **features_end = &features12.pNext;
-	if (capabilities->subgroup_size_control || capabilities->full_subgroups) {
-		*features_end = &size_features;
-		features_end = &size_features.pNext;
-	}
-	if (capabilities->matrix_shape_count > 0) {
-		*features_end = &matrix_features;
-	}
-	VkPhysicalDeviceVulkan11Features features11 = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,
-		.pNext = &features12,
-		.storageBuffer16BitAccess = capabilities->storage16,
-	};
-
-	VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR report_features = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
-		.pNext = &features11,
-		.pipelineExecutableInfo = VK_TRUE,
-	};
-
-	const char *extensions[6];
-	uint32_t extension_count = 0;
-	if (vulkan->reports_pipelines) {
-		extensions[extension_count++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
-	}
-	if (physical->enable_subgroup_size_control) {
-		extensions[extension_count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
-	}
-	if (physical->enable_portability_subset) {
-		extensions[extension_count++] = "VK_KHR_portability_subset";
-	}
-	if (capabilities->matrix_shape_count > 0) {
-		extensions[extension_count++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
-	}
-	if (capabilities->matrix_rows_known) {
-		extensions[extension_count++] = VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME;
-	}
+	struct gqe_device_request request;
+	bool low_priority = vulkan->pace.low_impact && physical->global_priority_extension;
+	gqe_device_request_init(&request, physical, vulkan->reports_pipelines, low_priority);
 	VkDeviceQueueGlobalPriorityCreateInfoKHR global_priority = {
 		.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_GLOBAL_PRIORITY_CREATE_INFO_KHR,
 		.globalPriority = VK_QUEUE_GLOBAL_PRIORITY_LOW_KHR,
 	};
-	bool low_priority = vulkan->pace.low_impact && physical->global_priority_extension;
-	if (low_priority) {
-		extensions[extension_count++] = physical->global_priority_extension;
-	}
 	float priority = 1.0f;
 	VkDeviceQueueCreateInfo queue = {
 		.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
@@ -105,22 +39,31 @@ static gqe_status open_device(struct gqe_vulkan *vulkan, const struct gqe_physic
 	};
 	VkDeviceCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-		.pNext = vulkan->reports_pipelines ? (const void *)&report_features : &features11,
+		.pNext = request.features,
 		.queueCreateInfoCount = 1,
 		.pQueueCreateInfos = &queue,
-		.enabledExtensionCount = extension_count,
-		.ppEnabledExtensionNames = extensions,
+		.enabledExtensionCount = request.extension_count,
+		.ppEnabledExtensionNames = request.extensions,
 	};
 	if (low_priority) {
 		if (vulkan->fn.vkCreateDevice(physical->handle, &info, NULL, &vulkan->device) == VK_SUCCESS) {
-			return take_queue(vulkan, physical, error);
+			return take_queue(vulkan, physical->queue_family, 0, error);
 		}
 		queue.pNext = NULL; /* a driver may have the extension and not this priority */
 	}
 	VK_MAKE(vulkan, error, &vulkan->device, vkCreateDevice, physical->handle, &info, NULL);
-	status = take_queue(vulkan, physical, error);
+	status = take_queue(vulkan, physical->queue_family, 0, error);
 fail:
 	return status;
+}
+
+static void take_over(struct gqe_vulkan *vulkan, const struct gqe_physical_device *physical)
+{
+	vulkan->physical = physical->handle;
+	vulkan->memory_properties = physical->memory;
+	memcpy(vulkan->pipeline_cache_uuid, physical->pipeline_cache_uuid, VK_UUID_SIZE);
+	vulkan->capabilities = physical->capabilities;
+	vulkan->info = physical->info;
 }
 
 /* Chooses the physical device and takes over what is known of it. */
@@ -145,16 +88,47 @@ static gqe_status choose_device(struct gqe_vulkan *vulkan, const char *selector,
 	status = gqe_device_select(infos, count, selector, &index, error);
 	if (status == GQE_OK) {
 		*chosen = devices[index];
-		vulkan->physical = chosen->handle;
-		vulkan->queue_family = chosen->queue_family;
-		vulkan->memory_properties = chosen->memory;
-		memcpy(vulkan->pipeline_cache_uuid, chosen->pipeline_cache_uuid, VK_UUID_SIZE);
-		vulkan->capabilities = chosen->capabilities;
-		vulkan->info = chosen->info;
+		take_over(vulkan, chosen);
 	}
 done:
 	free(infos);
 	free(devices);
+	return status;
+}
+
+/* Uses a device that the application has made, as far as it was made for that. */
+static gqe_status import_device(struct gqe_vulkan *vulkan, const gqe_vulkan_import *import, gqe_error *error)
+{
+	struct gqe_physical_device physical;
+	gqe_status status = gqe_physical_device_import(vulkan, import, &physical, error);
+	if (status == GQE_OK) {
+		status = gqe_device_request_restrict(&physical, import->device_info, error);
+	}
+	if (status != GQE_OK) {
+		return status;
+	}
+	take_over(vulkan, &physical);
+	vulkan->device = import->device;
+	vulkan->device_is_imported = true;
+	vulkan->lock_queue = import->lock_queue;
+	vulkan->unlock_queue = import->unlock_queue;
+	vulkan->lock_user = import->lock_user;
+	return take_queue(vulkan, import->queue_family, import->queue_index, error);
+}
+
+static gqe_status open_or_import(struct gqe_vulkan *vulkan, const struct gqe_vulkan_params *params, gqe_error *error)
+{
+	if (params->import && params->import->device) {
+		return import_device(vulkan, params->import, error);
+	}
+	struct gqe_physical_device physical = {0};
+	gqe_status status = gqe_instance_open(vulkan, params->validation, error);
+	if (status == GQE_OK) {
+		status = choose_device(vulkan, params->device, &physical, error);
+	}
+	if (status == GQE_OK) {
+		status = open_device(vulkan, &physical, error);
+	}
 	return status;
 }
 
@@ -178,6 +152,22 @@ static void destroy_locks(struct gqe_vulkan_locks *locks)
 	pthread_mutex_destroy(&locks->memory);
 	pthread_mutex_destroy(&locks->pipelines);
 	pthread_mutex_destroy(&locks->queue);
+}
+
+void gqe_queue_lock(struct gqe_vulkan *vulkan)
+{
+	pthread_mutex_lock(&vulkan->locks.queue);
+	if (vulkan->lock_queue) {
+		vulkan->lock_queue(vulkan->lock_user);
+	}
+}
+
+void gqe_queue_unlock(struct gqe_vulkan *vulkan)
+{
+	if (vulkan->unlock_queue) {
+		vulkan->unlock_queue(vulkan->lock_user);
+	}
+	pthread_mutex_unlock(&vulkan->locks.queue);
 }
 
 struct gqe_memory_accounting gqe_vulkan_memory(struct gqe_vulkan *vulkan)
@@ -209,14 +199,7 @@ gqe_status gqe_vulkan_create(const struct gqe_vulkan_params *params, struct gqe_
 		vulkan->fn.vkGetInstanceProcAddr = params->import->get_instance_proc_addr;
 	}
 
-	struct gqe_physical_device physical = {0};
-	status = gqe_instance_open(vulkan, params->validation, error);
-	if (status == GQE_OK) {
-		status = choose_device(vulkan, params->device, &physical, error);
-	}
-	if (status == GQE_OK) {
-		status = open_device(vulkan, &physical, error);
-	}
+	status = open_or_import(vulkan, params, error);
 	if (status == GQE_OK) {
 		vulkan->memory.limit = params->memory_limit ? params->memory_limit : vulkan->info.heap_bytes / 10 * 9;
 		status = gqe_address_map_create(vulkan, error);
@@ -243,7 +226,7 @@ void gqe_vulkan_destroy(struct gqe_vulkan **vulkan_in)
 	gqe_staging_destroy(vulkan);
 	gqe_pipelines_destroy(vulkan);
 	gqe_address_map_destroy(vulkan);
-	if (vulkan->device && vulkan->fn.vkDestroyDevice) {
+	if (vulkan->device && !vulkan->device_is_imported && vulkan->fn.vkDestroyDevice) {
 		vulkan->fn.vkDestroyDevice(vulkan->device, NULL);
 	}
 	gqe_instance_close(vulkan);

@@ -111,6 +111,9 @@ struct gqe_vulkan {
 	struct gqe_memory_accounting memory;
 	struct gqe_log log;
 	struct gqe_vulkan_locks locks;
+	bool device_is_imported, instance_is_imported;
+	void (*lock_queue)(void *user), (*unlock_queue)(void *user); /* of an imported queue; may be NULL */
+	void *lock_user;
 	struct gqe_pace pace;
 	struct gqe_address_map *addresses; /* memory.h: every live device buffer by address */
 	struct gqe_pipelines *pipelines;   /* pipeline.h: created lazily, cached on disk */
@@ -148,6 +151,10 @@ gqe_status gqe_device_select(const gqe_device_info *devices, uint32_t count, con
 
 /* The one place that reads vendor and driver ids: gqe_quirk bits, each with its driver range and a link in the source. */
 uint32_t gqe_quirks(uint32_t vendor_id, uint32_t device_id, VkDriverId driver_id, uint32_t driver_version, uint32_t api_version);
+
+/* Around every use of the queue: other sessions, and an application whose queue it is, use it too. */
+void gqe_queue_lock(struct gqe_vulkan *vulkan);
+void gqe_queue_unlock(struct gqe_vulkan *vulkan);
 
 /* What is allocated now, consistent while other threads allocate. */
 struct gqe_memory_accounting gqe_vulkan_memory(struct gqe_vulkan *vulkan);

@@ -181,9 +181,35 @@ void gqe_instance_close(struct gqe_vulkan *vulkan)
 		vulkan->fn.vkDestroyDebugUtilsMessengerEXT(vulkan->instance, vulkan->messenger, NULL);
 		vulkan->messenger = VK_NULL_HANDLE;
 	}
-	if (vulkan->instance && vulkan->fn.vkDestroyInstance) {
+	if (vulkan->instance && !vulkan->instance_is_imported && vulkan->fn.vkDestroyInstance) {
 		vulkan->fn.vkDestroyInstance(vulkan->instance, NULL);
 	}
 	vulkan->instance = VK_NULL_HANDLE;
 	gqe_loader_close(vulkan);
+}
+
+gqe_status gqe_physical_device_import(struct gqe_vulkan *vulkan, const gqe_vulkan_import *import,
+				      struct gqe_physical_device *physical, gqe_error *error)
+{
+	*physical = (struct gqe_physical_device){.handle = import->physical_device};
+	if (!import->instance || !import->physical_device) {
+		return gqe_fail(error, GQE_ERROR_USAGE,
+				"gqe_vulkan_import: with a device, or to ask what one needs, its instance and physical_device are "
+				"required");
+	}
+	gqe_status status = gqe_loader_open(vulkan, error);
+	if (status == GQE_OK) {
+		vulkan->instance = import->instance;
+		vulkan->instance_is_imported = true;
+		status = gqe_loader_instance_functions(vulkan, error);
+	}
+	if (status != GQE_OK) {
+		return status;
+	}
+	gqe_capabilities_read(vulkan, physical);
+	if (!physical->info.usable) {
+		return gqe_fail(error, GQE_ERROR_NO_DEVICE, "the device '%s' cannot be used: %s", physical->info.name,
+				physical->info.rejected);
+	}
+	return GQE_OK;
 }

@@ -42,6 +42,10 @@ struct gqe_physical_device {
 gqe_status gqe_physical_devices_list(const struct gqe_vulkan *vulkan, struct gqe_physical_device **devices, uint32_t *count,
 				     gqe_error *error);
 
+/* The application's: loads its functions and reads its physical device. */
+gqe_status gqe_physical_device_import(struct gqe_vulkan *vulkan, const gqe_vulkan_import *import,
+				      struct gqe_physical_device *physical, gqe_error *error);
+
 /* Fills everything but `info.index` of `device` from `device->handle`. */
 void gqe_capabilities_read(const struct gqe_vulkan *vulkan, struct gqe_physical_device *device);
 

@@ -7,6 +7,9 @@
 /* Reserved buffers begin at multiples of this, in memory as well as in their VkBuffer. */
 #define BUFFER_ALIGNMENT 256
 
+/* Of what kernels read at once. */
+#define IMPORT_ALIGNMENT 16
+
 /*
  * Sizes of VkBuffers are multiples of this, more than any driver's own padding of a buffer, so that a plan without a device is what
  * a device allocates.
@@ -365,4 +368,27 @@ bool gqe_arena_block(const struct gqe_arena *arena, uint32_t index, struct gqe_b
 		.host = from->host,
 	};
 	return true;
+}
+
+gqe_status gqe_buffer_import(const struct gqe_vulkan *vulkan, const gqe_vulkan_buffer *from, uint64_t bytes, const char *name,
+			     struct gqe_buffer *buffer, gqe_error *error)
+{
+	if (!from->buffer || from->offset % IMPORT_ALIGNMENT != 0 || from->size < bytes) {
+		return gqe_fail(error, GQE_ERROR_USAGE,
+				"%s: a buffer of at least %llu bytes at a multiple of %d is required, not one of %llu at %llu",
+				name, (unsigned long long)bytes, IMPORT_ALIGNMENT, (unsigned long long)from->size,
+				(unsigned long long)from->offset);
+	}
+	VkBufferDeviceAddressInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, .buffer = from->buffer};
+	*buffer = (struct gqe_buffer){
+		.address = vulkan->fn.vkGetBufferDeviceAddress(vulkan->device, &info) + from->offset,
+		.size = from->size,
+		.handle = from->buffer,
+		.offset = from->offset,
+	};
+	if (buffer->address % IMPORT_ALIGNMENT != 0) {
+		return gqe_fail(error, GQE_ERROR_USAGE, "%s: the buffer's memory is not aligned to %d bytes", name,
+				IMPORT_ALIGNMENT);
+	}
+	return GQE_OK;
 }

@@ -58,6 +58,10 @@ gqe_status gqe_arena_commit(struct gqe_arena *arena, gqe_error *error);
  */
 bool gqe_arena_block(const struct gqe_arena *arena, uint32_t index, struct gqe_buffer *block);
 
+/* The application's, which holds `bytes` of a tensor that `name` names in messages. It is not in the map of addresses. */
+gqe_status gqe_buffer_import(const struct gqe_vulkan *vulkan, const gqe_vulkan_buffer *from, uint64_t bytes, const char *name,
+			     struct gqe_buffer *buffer, gqe_error *error);
+
 /* The live buffer that contains `address`, or false. */
 bool gqe_address_find(struct gqe_vulkan *vulkan, uint64_t address, struct gqe_buffer *buffer);
 

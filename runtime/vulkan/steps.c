@@ -57,6 +57,8 @@ struct gqe_steps {
 	struct gqe_range *ranges; /* of all steps, in order */
 	size_t range_count, range_capacity;
 	struct gqe_hazards hazards;
+	struct gqe_buffer lent[GQE_MAX_LENT_BUFFERS]; /* [lent_count] */
+	uint32_t lent_count;
 	gqe_error error; /* the first one while appending; status GQE_OK: none */
 	double work;
 	uint32_t label;               /* of the next step */
@@ -147,6 +149,23 @@ static void append(struct gqe_steps *steps, const struct step *step, const struc
 	steps->work += step->work;
 }
 
+void gqe_steps_lend(struct gqe_steps *steps, const struct gqe_buffer *buffer)
+{
+	assert(steps->lent_count < GQE_MAX_LENT_BUFFERS);
+	steps->lent[steps->lent_count++] = *buffer;
+}
+
+static bool find_lent(const struct gqe_steps *steps, uint64_t address, struct gqe_buffer *buffer)
+{
+	for (uint32_t i = 0; i < steps->lent_count; i++) {
+		if (address >= steps->lent[i].address && address - steps->lent[i].address < steps->lent[i].size) {
+			*buffer = steps->lent[i];
+			return true;
+		}
+	}
+	return false;
+}
+
 /*
  * The whole buffers that the push constants point into: how far a kernel reaches from a pointer is its own affair, but it stays in
  * that buffer. A pointer into no live buffer is a mistake of the caller that would corrupt memory or lose the device.
@@ -163,7 +182,7 @@ static bool resolve_pointers(struct gqe_steps *steps, const struct gqe_dispatch 
 		if (address == 0) {
 			continue;
 		}
-		if (!gqe_address_find(steps->vulkan, address, &buffer)) {
+		if (!find_lent(steps, address, &buffer) && !gqe_address_find(steps->vulkan, address, &buffer)) {
 			gqe_error error;
 			gqe_fail(&error, GQE_ERROR_INTERNAL, "kernel %s: the pointer %s (0x%llx) is in no live buffer",
 				 variant->kernel, pointer->name, (unsigned long long)address);
@@ -313,22 +332,22 @@ struct slice {
 };
 
 /* Kernels see the grid that they would see as a whole: see linear_workgroup() in the shaders. */
-static void record_part(struct gqe_steps *steps, const struct step *step, const struct slice *slice)
+static void record_part(const struct gqe_commands *commands, const struct step *step, const struct slice *slice)
 {
-	const struct gqe_vulkan_functions *fn = &steps->vulkan->fn;
+	const struct gqe_vulkan_functions *fn = &commands->vulkan->fn;
 	if (step->dispatch.y > 1) {
-		fn->vkCmdDispatchBase(steps->commands.buffer, 0, slice->first_unit, 0, step->dispatch.x, slice->units, 1);
+		fn->vkCmdDispatchBase(commands->buffer, 0, slice->first_unit, 0, step->dispatch.x, slice->units, 1);
 	} else {
-		fn->vkCmdDispatchBase(steps->commands.buffer, slice->first_unit, 0, 0, slice->units, 1, 1);
+		fn->vkCmdDispatchBase(commands->buffer, slice->first_unit, 0, 0, slice->units, 1, 1);
 	}
 }
 
-static void record(struct gqe_steps *steps, const struct step *step, const struct slice *slice)
+static void record(struct gqe_steps *steps, const struct gqe_commands *target, const struct step *step, const struct slice *slice)
 {
 	const struct gqe_vulkan_functions *fn = &steps->vulkan->fn;
-	VkCommandBuffer commands = steps->commands.buffer;
+	VkCommandBuffer commands = target->buffer;
 	if (gqe_hazards_add(&steps->hazards, &steps->ranges[step->first_range], step->range_count)) {
-		gqe_barrier_after_write_before_use(&steps->commands);
+		gqe_barrier_after_write_before_use(target);
 	}
 	switch (step->kind) {
 	case STEP_DISPATCH:
@@ -339,7 +358,7 @@ static void record(struct gqe_steps *steps, const struct step *step, const struc
 					       step->dispatch.pipeline->variant->push_bytes, step->dispatch.push);
 		}
 		if (slice->units > 0) {
-			record_part(steps, step, slice);
+			record_part(target, step, slice);
 		} else if (step->kind == STEP_DISPATCH) {
 			fn->vkCmdDispatch(commands, step->dispatch.x, step->dispatch.y, 1);
 		} else {
@@ -437,7 +456,7 @@ static gqe_status run_slice(struct gqe_steps *steps, const struct slice *slice, 
 	const size_t end = slice->first + slice->length;
 	for (size_t i = slice->first; i < end; i++) {
 		const struct step *step = &steps->list[i];
-		record(steps, step, slice);
+		record(steps, &steps->commands, step, slice);
 		if (steps->clock && (i + 1 == end || step[1].label != step->label)) {
 			gqe_step_clock_mark(steps->clock, &steps->commands, step->label);
 		}
@@ -445,12 +464,43 @@ static gqe_status run_slice(struct gqe_steps *steps, const struct slice *slice, 
 	return gqe_commands_finish(&steps->commands, error);
 }
 
+void gqe_steps_discard(struct gqe_steps *steps)
+{
+	steps->count = 0;
+	steps->range_count = 0;
+	steps->lent_count = 0;
+	steps->work = 0;
+	steps->label = 0;
+	steps->error.status = GQE_OK;
+}
+
+/* Whether everything could be appended. */
+static gqe_status appending_status(const struct gqe_steps *steps, gqe_error *error)
+{
+	if (steps->error.status == GQE_OK) {
+		return GQE_OK;
+	}
+	return gqe_fail(error, steps->error.status, "%s", steps->error.message);
+}
+
+gqe_status gqe_steps_record(struct gqe_steps *steps, const struct gqe_commands *commands, gqe_error *error)
+{
+	gqe_status status = appending_status(steps, error);
+	const struct slice whole = {.length = steps->count};
+	gqe_hazards_clear(&steps->hazards);
+	if (status == GQE_OK) {
+		gqe_barrier_after_write_before_use(commands);
+	}
+	for (size_t i = 0; status == GQE_OK && i < steps->count; i++) {
+		record(steps, commands, &steps->list[i], &whole);
+	}
+	gqe_steps_discard(steps);
+	return status;
+}
+
 gqe_status gqe_steps_run(struct gqe_steps *steps, bool (*cancelled)(void *user), void *user, gqe_error *error)
 {
-	gqe_status status = steps->error.status;
-	if (status != GQE_OK) {
-		gqe_fail(error, status, "%s", steps->error.message);
-	}
+	gqe_status status = appending_status(steps, error);
 	if (steps->clock) {
 		gqe_step_clock_reset(steps->clock);
 	}
@@ -481,10 +531,6 @@ gqe_status gqe_steps_run(struct gqe_steps *steps, bool (*cancelled)(void *user),
 			gqe_pace_pause(&steps->vulkan->pace, seconds);
 		}
 	}
-	steps->count = 0;
-	steps->range_count = 0;
-	steps->work = 0;
-	steps->label = 0;
-	steps->error.status = GQE_OK;
+	gqe_steps_discard(steps);
 	return status;
 }

@@ -6,6 +6,7 @@
 #ifndef GQE_VULKAN_STEPS_H
 #define GQE_VULKAN_STEPS_H
 
+#include "vulkan/commands.h"
 #include "vulkan/memory.h"
 #include "vulkan/pipeline.h"
 
@@ -36,6 +37,9 @@ void gqe_steps_copy(struct gqe_steps *steps, const struct gqe_buffer *from, uint
 		    uint64_t to_offset, uint64_t bytes);
 /* offset and bytes multiples of 4 */
 void gqe_steps_fill(struct gqe_steps *steps, const struct gqe_buffer *buffer, uint64_t offset, uint64_t bytes, uint32_t word);
+/* Pointers into that buffer, which is of no arena, are good until the list is emptied. At most GQE_MAX_LENT_BUFFERS. */
+#define GQE_MAX_LENT_BUFFERS 4
+void gqe_steps_lend(struct gqe_steps *steps, const struct gqe_buffer *buffer);
 /* Keeps the first error; for those who append. */
 void gqe_steps_fail(struct gqe_steps *steps, const gqe_error *error);
 
@@ -66,6 +70,15 @@ struct gqe_step_times {
 
 /* How long the steps of each label took in the last run. Gaps between submits count nowhere. Needs gqe_steps_enable_timing. */
 struct gqe_step_times gqe_steps_times(const struct gqe_steps *steps);
+
+/*
+ * Records everything appended into a command buffer that is being recorded, as one piece, and empties the list, also after a
+ * failure. It begins with a barrier after earlier commands of that queue, and ends without one.
+ */
+gqe_status gqe_steps_record(struct gqe_steps *steps, const struct gqe_commands *commands, gqe_error *error);
+
+/* Empties the list without running it. */
+void gqe_steps_discard(struct gqe_steps *steps);
 
 /* --- the barrier planner, pure, so that it can be tested without a device --- */
 

@@ -146,6 +146,9 @@ static const char *const passed_on[] = {
 	"vkCmdWriteTimestamp",
 };
 
+/* Of extensions that the Vulkan headers may be older than; a driver may lack them. */
+static const char *const optional[] = {"vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"};
+
 enum object {
 #define ENUM(class) OBJECT_##class,
 	OBJECTS(ENUM) OBJECT_NONE
@@ -351,6 +354,9 @@ static PFN_vkVoidFunction wrap(const char *name, PFN_vkVoidFunction found)
 			note_asked(passed_on[i]);
 			return found;
 		}
+	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
+		if (strcmp(name, optional[i]) == 0)
+			return found;
 	size_t length = strlen(layer.unknown);
 	snprintf(layer.unknown + length, sizeof(layer.unknown) - length, " %s", name);
 	return found;

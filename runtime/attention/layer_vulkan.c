@@ -1,0 +1,86 @@
+/* Layers among an application's own Vulkan commands. */
+#include "attention/layer.h"
+
+struct pass {
+	gqe_vulkan_layer_io io;
+	struct gqe_buffer x, y;
+};
+
+/* Checks and imports; then the layer's steps hold the pass. */
+static gqe_status append_pass(gqe_layer *layer, const gqe_vulkan_layer_io *caller_io, const char *call, struct pass *pass,
+			      gqe_error *error)
+{
+	if (layer == NULL || caller_io == NULL)
+		return gqe_fail(error, GQE_ERROR_USAGE, "%s: layer and io are required", call);
+	const struct gqe_vulkan *vulkan = gqe_context_vulkan(layer->context);
+	if (vulkan == NULL)
+		return gqe_fail(error, GQE_ERROR_USAGE, "%s: the reference has no Vulkan", call);
+	gqe_status status = gqe_copy_params(&pass->io, sizeof(pass->io), caller_io, error);
+	if (status == GQE_OK)
+		status = gqe_layer_check_tokens(layer, pass->io.tokens, call, error);
+	if (status != GQE_OK)
+		return status;
+	const uint64_t bytes = (uint64_t)layer->batch * pass->io.tokens * layer->config.hidden_size * sizeof(float);
+	status = gqe_buffer_import(vulkan, &pass->io.x, bytes, "x", &pass->x, error);
+	if (status == GQE_OK)
+		status = gqe_buffer_import(vulkan, &pass->io.y, bytes, "y", &pass->y, error);
+	if (status != GQE_OK)
+		return status;
+	gqe_steps_lend(layer->steps, &pass->x);
+	gqe_steps_lend(layer->steps, &pass->y);
+	gqe_layer_append(layer, pass->io.tokens, pass->x.address, pass->y.address);
+	return GQE_OK;
+}
+
+gqe_status gqe_layer_record(gqe_layer *layer, VkCommandBuffer commands, const gqe_vulkan_layer_io *io, gqe_error *error)
+{
+	struct pass pass;
+	if (commands == NULL)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_record: commands is required");
+	gqe_status status = append_pass(layer, io, "gqe_layer_record", &pass, error);
+	if (status != GQE_OK)
+		return status;
+	const struct gqe_commands target = {.vulkan = gqe_context_vulkan(layer->context), .buffer = commands};
+	status = gqe_steps_record(layer->steps, &target, error);
+	if (status == GQE_OK)
+		layer->position += pass.io.tokens;
+	return status;
+}
+
+/* Ready to be recorded into anew. */
+static gqe_status need_commands(gqe_layer *layer, gqe_error *error)
+{
+	if (layer->submitted.vulkan == NULL)
+		return gqe_commands_create(gqe_context_vulkan(layer->context), &layer->submitted, error);
+	return gqe_commands_wait(&layer->submitted, error);
+}
+
+gqe_status gqe_layer_submit(gqe_layer *layer, const gqe_vulkan_layer_io *io, const gqe_vulkan_submit *caller_submit,
+			    gqe_error *error)
+{
+	struct pass pass;
+	gqe_vulkan_submit submit;
+	gqe_status status = gqe_copy_params(&submit, sizeof(submit), caller_submit, error);
+	if (status != GQE_OK)
+		return status;
+	if (submit.wait_count > GQE_MAX_SEMAPHORES || submit.signal_count > GQE_MAX_SEMAPHORES ||
+	    (submit.wait_count > 0 && submit.waits == NULL) || (submit.signal_count > 0 && submit.signals == NULL))
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_submit: at most %d semaphores to wait for and to signal",
+				GQE_MAX_SEMAPHORES);
+	status = append_pass(layer, io, "gqe_layer_submit", &pass, error);
+	if (status != GQE_OK)
+		return status;
+	status = need_commands(layer, error);
+	if (status == GQE_OK)
+		status = gqe_commands_begin(&layer->submitted, error);
+	if (status != GQE_OK) {
+		gqe_steps_discard(layer->steps);
+		return status;
+	}
+	status = gqe_steps_record(layer->steps, &layer->submitted, error);
+	if (status == GQE_OK)
+		status = gqe_commands_submit(&layer->submitted, &submit, error);
+	if (status == GQE_OK)
+		layer->position += pass.io.tokens;
+	return status;
+}

@@ -1,0 +1,280 @@
+/* gqe on the application's device: the same numbers as on its own, with the application's buffers, command buffers and semaphores.
+ */
+#include "support/layer_fixture.h"
+#include "support/vulkan_app.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOKENS = 12, PASSES = 3 };
+
+static struct {
+	struct layer_fixture fixture;
+	float *x;     /* [TOKENS, d] */
+	float *want;  /* [PASSES, TOKENS, d]: each pass reads what the pass before wrote */
+	size_t count; /* of elements in a pass */
+	struct vulkan_app app;
+	gqe_context *context;
+} test;
+
+static gqe_layer_params layer_params(const gqe_vulkan_kv_cache *cache)
+{
+	return (gqe_layer_params){
+		.size = sizeof(gqe_layer_params),
+		.config = &test.fixture.config,
+		.tensors = test.fixture.tensors,
+		.tensor_count = test.fixture.tensor_count,
+		.max_tokens = PASSES * TOKENS,
+		.chunk = TOKENS,
+		.kv_cache = cache,
+	};
+}
+
+static gqe_layer *layer_with_cache(const gqe_vulkan_kv_cache *cache)
+{
+	const gqe_layer_params params = layer_params(cache);
+	gqe_layer *layer = NULL;
+	gqe_error error = {0};
+	assert_ok(gqe_layer_create(test.context, &params, &layer, &error), &error);
+	return layer;
+}
+
+/* What the library's own device computes. */
+static void compute_expected(void)
+{
+	gqe_context *own = open_device(NULL);
+	gqe_layer *layer = make_layer(own, &test.fixture, GQE_DTYPE_F32, 1, PASSES * TOKENS, TOKENS);
+	for (int pass = 0; pass < PASSES; pass++)
+		forward(layer, TOKENS, pass == 0 ? test.x : test.want + (pass - 1) * test.count, test.want + pass * test.count,
+			NULL, NULL);
+	gqe_layer_destroy(&layer);
+	close_context(&own);
+}
+
+static void open_shared(const VkDeviceCreateInfo *device_info)
+{
+	const char *path = getenv("GQE_TEST_PATH");
+	gqe_vulkan_import import = app_import(&test.app);
+	import.device_info = device_info;
+	gqe_context_params params = {.size = sizeof(params), .vulkan = &import};
+	params.force_path = path && strcmp(path, "scalar") == 0 ? GQE_PATH_SCALAR : 0;
+	gqe_error error = {0};
+	assert_ok(gqe_context_create(&params, &test.context, &error), &error);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	gqe_error error = {0};
+	gqe_vulkan_requirements *requirements = NULL;
+	app_init(&test.app);
+	const gqe_vulkan_import import = app_import(&test.app);
+	assert_ok(gqe_vulkan_requirements_create(&import, &requirements, &error), &error);
+	assert_true(requirements->api_version <= VK_API_VERSION_1_2);
+	test.app.queue_family = requirements->queue_family;
+	app_make_device(&test.app, (VkDeviceCreateInfo){
+					   .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+					   .pNext = requirements->features,
+					   .enabledExtensionCount = requirements->extension_count,
+					   .ppEnabledExtensionNames = requirements->extensions,
+				   });
+	gqe_vulkan_requirements_destroy(&requirements);
+	assert_null(requirements);
+	open_shared(NULL);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	gqe_context_destroy(&test.context);
+	assert_int_equal(test.app.queue_users, 0);
+	app_free(&test.app);
+	return 0;
+}
+
+static void the_shared_device_computes_the_same(void **state)
+{
+	(void)state;
+	float *y = must_allocate(test.count * sizeof(float));
+	gqe_layer *layer = layer_with_cache(NULL);
+	forward(layer, TOKENS, test.x, y, NULL, NULL);
+	assert_memory_equal(y, test.want, test.count * sizeof(float));
+	assert_true(test.app.queue_uses > 0);
+	gqe_layer_destroy(&layer);
+	free(y);
+}
+
+/* The application's command buffer holds every pass; K and V are in buffers of the application too. */
+static void layers_are_recorded_between_the_applications_commands(void **state)
+{
+	(void)state;
+	struct vulkan_app *app = &test.app;
+	gqe_error error = {0};
+	uint64_t cache_bytes = 0;
+	const gqe_layer_params params = layer_params(NULL);
+	assert_ok(gqe_vulkan_kv_cache_bytes(&params, &cache_bytes, &error), &error);
+	struct app_buffer k = app_make_buffer(app, cache_bytes, 0), v = app_make_buffer(app, cache_bytes, 64), io[PASSES + 1];
+	for (int i = 0; i <= PASSES; i++)
+		io[i] = app_make_buffer(app, test.count * sizeof(float), 16 * (uint64_t)i);
+	memcpy(io[0].host, test.x, test.count * sizeof(float));
+	const gqe_vulkan_kv_cache cache = {k.piece, v.piece};
+	gqe_layer *layer = layer_with_cache(&cache);
+
+	VkCommandPool pool;
+	VkCommandBuffer commands;
+	const VkCommandPoolCreateInfo pool_info = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+						   .queueFamilyIndex = app->queue_family};
+	assert_int_equal(app->vkCreateCommandPool(app->device, &pool_info, NULL, &pool), VK_SUCCESS);
+	const VkCommandBufferAllocateInfo buffer_info = {
+		.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO, .commandPool = pool, .commandBufferCount = 1};
+	assert_int_equal(app->vkAllocateCommandBuffers(app->device, &buffer_info, &commands), VK_SUCCESS);
+	const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+	assert_int_equal(app->vkBeginCommandBuffer(commands, &begin), VK_SUCCESS);
+	for (int pass = 0; pass < PASSES; pass++) {
+		const gqe_vulkan_layer_io pass_io = {
+			.size = sizeof(pass_io), .tokens = TOKENS, .x = io[pass].piece, .y = io[pass + 1].piece};
+		assert_ok(gqe_layer_record(layer, commands, &pass_io, &error), &error);
+	}
+	assert_int_equal(gqe_layer_position(layer), PASSES * TOKENS);
+	const VkMemoryBarrier to_host = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+					 .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
+					 .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
+	app->vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &to_host, 0,
+				  NULL, 0, NULL);
+	assert_int_equal(app->vkEndCommandBuffer(commands), VK_SUCCESS);
+	const VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &commands};
+	assert_int_equal(app->vkQueueSubmit(app->queue, 1, &submit, VK_NULL_HANDLE), VK_SUCCESS);
+	assert_int_equal(app->vkQueueWaitIdle(app->queue), VK_SUCCESS);
+
+	for (int pass = 0; pass < PASSES; pass++)
+		assert_memory_equal(io[pass + 1].host, test.want + pass * test.count, test.count * sizeof(float));
+	app->vkDestroyCommandPool(app->device, pool, NULL);
+	gqe_layer_destroy(&layer);
+	for (int i = 0; i <= PASSES; i++)
+		app_free_buffer(app, &io[i]);
+	app_free_buffer(app, &k);
+	app_free_buffer(app, &v);
+}
+
+/* Every pass waits for the one before through a semaphore, and the first for the application. */
+static void submits_wait_for_and_signal_semaphores(void **state)
+{
+	(void)state;
+	struct vulkan_app *app = &test.app;
+	gqe_error error = {0};
+	struct app_buffer io[PASSES + 1];
+	for (int i = 0; i <= PASSES; i++)
+		io[i] = app_make_buffer(app, test.count * sizeof(float), 0);
+	gqe_layer *layer = layer_with_cache(NULL);
+	const VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+						.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
+	const VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
+	VkSemaphore semaphore;
+	assert_int_equal(app->vkCreateSemaphore(app->device, &info, NULL, &semaphore), VK_SUCCESS);
+	for (int pass = 0; pass < PASSES; pass++) {
+		const gqe_vulkan_layer_io pass_io = {
+			.size = sizeof(pass_io), .tokens = TOKENS, .x = io[pass].piece, .y = io[pass + 1].piece};
+		const gqe_vulkan_semaphore wait = {semaphore, (uint64_t)pass + 1}, signal = {semaphore, (uint64_t)pass + 2};
+		const gqe_vulkan_submit submit = {
+			.size = sizeof(submit), .wait_count = 1, .waits = &wait, .signal_count = 1, .signals = &signal};
+		assert_ok(gqe_layer_submit(layer, &pass_io, &submit, &error), &error);
+		if (pass == 0) { /* it is waiting: only now is there an input, and leave to read it */
+			const VkSemaphoreSignalInfo start = {
+				.sType = VK_STRUCTURE_TYPE_SEMAPHORE_SIGNAL_INFO, .semaphore = semaphore, .value = 1};
+			memcpy(io[0].host, test.x, test.count * sizeof(float));
+			assert_int_equal(app->vkSignalSemaphore(app->device, &start), VK_SUCCESS);
+		}
+	}
+	const uint64_t last = PASSES + 1;
+	const VkSemaphoreWaitInfo wait = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO, .semaphoreCount = 1, .pSemaphores = &semaphore, .pValues = &last};
+	assert_int_equal(app->vkWaitSemaphores(app->device, &wait, UINT64_MAX), VK_SUCCESS);
+	for (int pass = 0; pass < PASSES; pass++)
+		assert_memory_equal(io[pass + 1].host, test.want + pass * test.count, test.count * sizeof(float));
+	gqe_layer_destroy(&layer);
+	app->vkDestroySemaphore(app->device, semaphore, NULL);
+	for (int i = 0; i <= PASSES; i++)
+		app_free_buffer(app, &io[i]);
+}
+
+static void wrong_buffers_are_refused(void **state)
+{
+	(void)state;
+	gqe_error error = {0};
+	struct app_buffer buffer = app_make_buffer(&test.app, test.count * sizeof(float), 0);
+	gqe_layer *layer = layer_with_cache(NULL);
+	const VkCommandBuffer commands = (VkCommandBuffer)&error; /* nothing is recorded */
+	gqe_vulkan_layer_io io = {.size = sizeof(io), .tokens = TOKENS, .x = buffer.piece, .y = buffer.piece};
+	io.y.size--;
+	assert_status(gqe_layer_record(layer, commands, &io, &error), GQE_ERROR_USAGE, &error);
+	io.y = (gqe_vulkan_buffer){0};
+	assert_status(gqe_layer_record(layer, commands, &io, &error), GQE_ERROR_USAGE, &error);
+	io.y = buffer.piece;
+	io.x.offset = 4;
+	assert_status(gqe_layer_record(layer, commands, &io, &error), GQE_ERROR_USAGE, &error);
+	io.x.offset = 0;
+	io.tokens = TOKENS + 1;
+	assert_status(gqe_layer_record(layer, commands, &io, &error), GQE_ERROR_USAGE, &error);
+	assert_status(gqe_layer_record(layer, VK_NULL_HANDLE, &io, &error), GQE_ERROR_USAGE, &error);
+	assert_int_equal(gqe_layer_position(layer), 0);
+	gqe_layer_destroy(&layer);
+	app_free_buffer(&test.app, &buffer);
+}
+
+/* Devices that an application has made for itself: what is not enabled is not used, and what must be is named. */
+static void a_device_with_less_does_less(void **state)
+{
+	(void)state;
+	gqe_error error = {0};
+	gqe_context *context = NULL;
+	VkPhysicalDeviceVulkan12Features features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
+	const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = &features};
+	app_init(&test.app);
+	app_make_device(&test.app, info);
+	gqe_vulkan_import import = app_import(&test.app);
+	import.device_info = &info;
+	const gqe_context_params params = {.size = sizeof(params), .vulkan = &import};
+	assert_status(gqe_context_create(&params, &context, &error), GQE_ERROR_NO_DEVICE, &error);
+	assert_non_null(strstr(error.message, "bufferDeviceAddress"));
+	app_free(&test.app);
+
+	app_init(&test.app);
+	features.bufferDeviceAddress = VK_TRUE;
+	app_make_device(&test.app, info);
+	open_shared(&info);
+	const gqe_device_info *device = gqe_context_device(test.context);
+	assert_int_equal(device->path_count, 1);
+	assert_int_equal(device->paths[0], GQE_PATH_SCALAR);
+	assert_false(device->has_16bit_storage);
+	gqe_layer *layer = layer_with_cache(NULL);
+	float *y = must_allocate(test.count * sizeof(float));
+	forward(layer, TOKENS, test.x, y, NULL, NULL);
+	assert_close(y, test.want, test.count, TOLERANCE_F32, "scalar path on a plain device");
+	free(y);
+	gqe_layer_destroy(&layer);
+	tear_down(NULL);
+}
+
+int main(void)
+{
+	struct random random = {9};
+	gqe_layer_config config = small_layer_config();
+	fixture_init(&test.fixture, &config, true, &random);
+	test.count = (size_t)TOKENS * config.hidden_size;
+	test.x = draw_input(&test.fixture, TOKENS, &random);
+	test.want = must_allocate(PASSES * test.count * sizeof(float));
+	compute_expected();
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_shared_device_computes_the_same, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(layers_are_recorded_between_the_applications_commands, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(submits_wait_for_and_signal_semaphores, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(wrong_buffers_are_refused, set_up, tear_down),
+		cmocka_unit_test(a_device_with_less_does_less),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	free(test.want);
+	free(test.x);
+	fixture_free(&test.fixture);
+	return failed;
+}
