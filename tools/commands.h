@@ -10,6 +10,7 @@ gqe_status cmd_layer(int argc, char **argv);
 gqe_status cmd_inspect(int argc, char **argv);
 gqe_status cmd_bench(int argc, char **argv);
 gqe_status cmd_selftest(int argc, char **argv);
+gqe_status cmd_compare(int argc, char **argv);
 gqe_status cmd_report(int argc, char **argv);
 gqe_status cmd_routes(int argc, char **argv);
 gqe_status cmd_tune(int argc, char **argv);

@@ -15,6 +15,7 @@ static const struct command {
 	{"layer", "compute one attention layer on tensors from files", cmd_layer},
 	{"inspect", "show a model's config, tensors and memory needs", cmd_inspect},
 	{"bench", "measure layers, attention and projections against dense GQA and the device's peaks", cmd_bench},
+	{"compare", "hold records of several devices, or of one over time, against each other", cmd_compare},
 	{"report", "measure everything about a device into one record", cmd_report},
 	{"routes", "show what the router of a model does with a text: shares, balance, a map", cmd_routes},
 	{"selftest", "check every kernel of a device against the reference", cmd_selftest},

@@ -177,6 +177,8 @@ static enum parse_result parse_long(const struct command_line *line, const char 
 enum parse_result command_line_parse(const struct command_line *line, int argc, char **argv)
 {
 	bool options_ended = false;
+	const size_t most_operands = line->most_operands ? line->most_operands : 1;
+	size_t operands = 0;
 	if (line->operand)
 		*line->operand = NULL;
 	for (int i = 0; i < argc; i++) {
@@ -190,15 +192,19 @@ enum parse_result command_line_parse(const struct command_line *line, int argc, 
 			result = parse_letters(line, argument + 1, argc, argv, &i);
 		else if (!line->operand_name)
 			result = usage_error(line, "unexpected argument '%s'", argument);
-		else if (*line->operand)
+		else if (operands == most_operands && most_operands == 1)
 			result = usage_error(line, "unexpected argument '%s': %s is '%s' already", argument, line->operand_name,
 					     *line->operand);
+		else if (operands == most_operands)
+			result = usage_error(line, "unexpected argument '%s': at most %zu are taken", argument, most_operands);
 		else
-			*line->operand = argument;
+			line->operand[operands++] = argument;
 		if (result != PARSE_OK)
 			return result;
 	}
 	if (line->operand_name && !*line->operand)
 		return usage_error(line, "%s is missing", line->operand_name);
+	if (line->operand_count)
+		*line->operand_count = operands;
 	return PARSE_OK;
 }

@@ -45,7 +45,9 @@ struct command_line {
 	const struct option_group *groups;
 	size_t group_count;
 	const char *operand_name; /* "MODEL": one operand is required; NULL: none is taken */
-	const char **operand;
+	const char **operand;     /* [most_operands] */
+	size_t most_operands;     /* 0: one */
+	size_t *operand_count;    /* with most_operands: how many were given, at least one */
 };
 
 enum parse_result { PARSE_OK, PARSE_HELP /* printed to stdout */, PARSE_ERROR /* printed to stderr */ };

@@ -1,0 +1,107 @@
+/*
+ * Several records side by side: what was measured on all of them, which is faster, and whether that may be said at all.
+ *
+ * Only like is held against like: a row is one shape, length, dtype and kind of work, and a cell of it one record's measurement. A
+ * record whose self-test failed, or whose kernels are others, is shown and marked, but not judged. A difference counts when the
+ * bootstrapped 95% interval of the ratio lies outside the tolerance; all else is "no difference".
+ */
+#ifndef GQE_TOOLS_COMPARE_H
+#define GQE_TOOLS_COMPARE_H
+
+#include "bench_measure.h"
+#include "record.h"
+#include "statistics.h"
+#include "text_buffer.h"
+
+#define COMPARE_MOST_RECORDS 16
+
+enum verdict {
+	VERDICT_MISSING,   /* not measured on this record */
+	VERDICT_REFERENCE, /* the record that the others are held against */
+	VERDICT_NOT_JUDGED,
+	VERDICT_SAME, /* no difference */
+	VERDICT_FASTER,
+	VERDICT_SLOWER
+};
+
+struct compare_cell {
+	enum verdict verdict;
+	const struct record_entry *entry; /* NULL for a model's row */
+	double ms;                        /* median */
+	struct interval ratio;            /* the reference's time over this one's: above 1 is faster; NaN: not judged */
+};
+
+/* What is measured: equal keys may be held against each other. */
+struct compare_key {
+	char what[16], attention[8], dtype[8], routing[16];
+	char path[16]; /* "" where each record has its preferred path */
+	struct record_shape shape;
+	uint32_t tokens, computed;
+	const struct record_model *model; /* of the first record that has it; NULL: no model's row */
+};
+
+struct compare_row {
+	struct compare_key key;
+	struct compare_cell cells[COMPARE_MOST_RECORDS];
+};
+
+/* Time of dense GQA over time of GQE, within each record. */
+struct compare_speedup {
+	struct compare_key key; /* attention "" */
+	double bound;           /* by operations */
+	struct interval ratio[COMPARE_MOST_RECORDS];
+};
+
+struct compare_column {
+	const struct record *record;
+	char label[32];   /* of the file's name */
+	char marked[160]; /* why this record is not judged; "" when it is */
+	double *drift;    /* [drift_count], factors around 1 */
+	uint32_t drift_count;
+};
+
+struct compare_options {
+	enum bench_clock clock; /* 0: processor time when every record is of a CPU driver, else the device's clock */
+	double tolerance;       /* 0.05: differences of up to 5% do not count */
+	bool all_paths;         /* a row for every path; else the one that each device prefers */
+	bool is_baseline; /* the first record is an older run, perhaps of other kernels, that the others must not fall behind */
+};
+
+struct comparison {
+	struct compare_options options;
+	struct compare_column columns[COMPARE_MOST_RECORDS];
+	size_t column_count, reference;
+	struct compare_row *rows;
+	struct compare_speedup *speedups;
+	size_t row_count, speedup_count;
+	size_t judged; /* cells with a verdict */
+	size_t regressions, improvements;
+};
+
+/*
+ * `paths` name the records in messages and columns; both arrays must outlive the comparison. GQE_ERROR_BAD_INPUT when nothing was
+ * measured on two of them that could be held against each other, GQE_ERROR_VERIFICATION when every self-test failed.
+ */
+gqe_status compare_records(struct comparison *comparison, const struct record *records, const char *const *paths, size_t count,
+			   const struct compare_options *options, gqe_error *error);
+void comparison_free(struct comparison *comparison);
+
+/* "layer GQE, f32, 2,048 tokens, d 1024"; the same in every format. */
+void compare_key_text(const struct compare_key *key, char *text, size_t size);
+const char *verdict_text(enum verdict verdict);
+/* The rate of an entry as part of its own device's peak; NaN: not known. */
+double compare_peak_fraction(const struct comparison *comparison, size_t column, const struct record_entry *entry);
+/* The best rate of a peak, in units a second; NaN: not measured. */
+double compare_peak_rate(const struct comparison *comparison, size_t column, const char *what);
+/* Samples by the comparison's clock. */
+const double *compare_samples(const struct comparison *comparison, const struct record_samples *samples);
+const char *compare_clock_text(const struct comparison *comparison);
+
+enum compare_format { COMPARE_TABLE = 1, COMPARE_MARKDOWN, COMPARE_CSV, COMPARE_JSON };
+/* As text, to be printed; the JSON document is compare_json's. */
+void compare_append(const struct comparison *comparison, enum compare_format format, struct text_buffer *out);
+cJSON *compare_json(const struct comparison *comparison);
+gqe_status compare_write_plot(const struct comparison *comparison, const char *path, gqe_error *error);
+gqe_status compare_write_page(const struct comparison *comparison, const char *path, gqe_error *error);
+
+#endif
