@@ -106,7 +106,8 @@ static void draw_axis(struct drawing *drawing, double left, double top, const st
 {
 	const double step = axis->kind == AXIS_LINEAR ? tick_step(axis->high - axis->low) : 1;
 	double last = -1e9;
-	for (double tick = ceil(axis->low / step - 1e-9) * step; tick <= axis->high + 1e-9 * step; tick += step) {
+	/* Adding zero makes a 0 of -0. */
+	for (double tick = ceil(axis->low / step - 1e-9) * step + 0.0; tick <= axis->high + 1e-9 * step; tick += step) {
 		const double value = axis->kind == AXIS_LINEAR ? tick : axis->kind == AXIS_TOKENS ? exp2(tick) : pow(10, tick);
 		const double pixel = at(axis, value);
 		char text[24];

@@ -47,6 +47,8 @@ static bool in_group(const struct compare_key *key, const struct figure_group *g
 static int by_points(const void *a, const void *b)
 {
 	const struct figure_group *x = a, *y = b;
+	if (x->columns != y->columns)
+		return x->columns < y->columns ? 1 : -1;
 	if (x->points != y->points)
 		return x->points < y->points ? 1 : -1;
 	const int order = strcmp(x->dtype, y->dtype);
@@ -70,8 +72,11 @@ size_t figure_groups(const struct comparison *comparison, struct figure_group *g
 			memcpy(group->dtype, speedup->key.dtype, sizeof(group->dtype));
 			count++;
 		}
+		size_t columns = 0;
 		for (size_t c = 0; c < comparison->column_count; c++)
-			group->points += isfinite(speedup->ratio[c].value) != 0;
+			columns += isfinite(speedup->ratio[c].value) != 0;
+		group->points += columns;
+		group->columns = columns > group->columns ? columns : group->columns;
 	}
 	qsort(groups, count, sizeof(*groups), by_points);
 	return count;

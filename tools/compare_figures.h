@@ -9,12 +9,12 @@
 struct figure_group {
 	char dtype[8];
 	struct record_shape shape;
-	size_t points; /* lengths measured, over all records */
+	size_t columns, points; /* records that take part, and lengths measured over all of them */
 };
 
 enum { FIGURE_SPEEDUP, FIGURE_PEAK, FIGURE_STEPS, FIGURE_ROOFLINE, FIGURE_COUNT };
 
-/* The groups, most points first; returns how many, at most `most`. */
+/* The groups, those of most records first; returns how many, at most `most`. */
 size_t figure_groups(const struct comparison *comparison, struct figure_group *groups, size_t most);
 /* Adds a picture at (left, top) and enlarges the drawing to hold it; false: there is nothing to show. */
 bool figure_draw(const struct comparison *comparison, const struct figure_group *group, int figure, struct drawing *drawing,

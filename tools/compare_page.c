@@ -195,12 +195,65 @@ static void append_introduction(const struct comparison *comparison, struct text
 			    comparison->judged - comparison->regressions - comparison->improvements);
 }
 
+/* The longest GQE layer that as many records as possible have. */
+static const struct compare_row *common_row(const struct comparison *comparison)
+{
+	const struct compare_row *best = NULL;
+	size_t best_count = 0;
+	for (size_t i = 0; i < comparison->row_count; i++) {
+		const struct compare_row *row = &comparison->rows[i];
+		size_t count = 0;
+		for (size_t c = 0; c < comparison->column_count; c++)
+			count += row->cells[c].entry != NULL && !comparison->columns[c].marked[0];
+		const bool is_layer = strcmp(row->key.what, "layer") == 0 && strcmp(row->key.attention, "gqe") == 0;
+		if (is_layer && (count > best_count || (count == best_count && best && row->key.tokens >= best->key.tokens))) {
+			best = row;
+			best_count = count;
+		}
+	}
+	return best_count > 1 ? best : NULL;
+}
+
+/* The answer before the figures: who is how fast at the largest work that all were given. */
+static void append_answer(const struct comparison *comparison, struct text_buffer *page)
+{
+	const struct compare_row *row = common_row(comparison);
+	bool said[COMPARE_MOST_RECORDS] = {false};
+	char text[160];
+	if (!row)
+		return;
+	compare_key_text(&row->key, text, sizeof(text));
+	page_heading(page, "In short");
+	text_append(page, "<p>The largest layer that %s measured (", comparison->column_count == 2 ? "both" : "most");
+	text_append_escaped(page, text);
+	text_append(page, "), the fastest first:</p>\n<ol>\n");
+	for (size_t place = 0; place < comparison->column_count; place++) {
+		size_t best = comparison->column_count;
+		for (size_t c = 0; c < comparison->column_count; c++)
+			if (row->cells[c].entry && !comparison->columns[c].marked[0] && !said[c] &&
+			    (best == comparison->column_count || row->cells[c].ms < row->cells[best].ms))
+				best = c;
+		if (best == comparison->column_count)
+			break;
+		said[best] = true;
+		text_append(page, "<li>");
+		append_label(comparison, best, page);
+		text_append(page, ": <strong>%.3g ms</strong>", row->cells[best].ms);
+		const double fraction = compare_peak_fraction(comparison, best, row->cells[best].entry);
+		if (isfinite(fraction))
+			text_append(page, ", %.2g%% of its own peak", 100 * fraction);
+		text_append(page, "</li>\n");
+	}
+	text_append(page, "</ol>\n");
+}
+
 gqe_status compare_write_page(const struct comparison *comparison, const char *path, gqe_error *error)
 {
 	struct text_buffer page = {0};
 	page_begin(&page, comparison->column_count > 1 ? "Devices compared" : "One device");
 	append_introduction(comparison, &page);
 	append_warnings(comparison, &page);
+	append_answer(comparison, &page);
 	append_devices(comparison, &page);
 	append_figures(comparison, &page);
 	append_steps(comparison, &page);

@@ -1,0 +1,346 @@
+/*
+ * `gqe compare` on records that are made here from a committed one of schema version 1: what it judges, what it marks, and what it
+ * does with files that are anything but records. No device is needed, and no time is measured.
+ */
+#include "support/program_runner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COMMITTED GQE_TESTS "/records/schema-1.json"
+
+static cJSON *committed(void)
+{
+	char *text = read_file(COMMITTED);
+	cJSON *record = cJSON_Parse(text);
+	assert_non_null(record);
+	free(text);
+	return record;
+}
+
+static void write_bytes(const char *name, const char *bytes, size_t count)
+{
+	FILE *file = fopen(in_folder(name), "wb");
+	assert_non_null(file);
+	assert_int_equal(fwrite(bytes, 1, count, file), count);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Writes the record as a file of the folder, and frees it. */
+static void write_record(const char *name, cJSON *record)
+{
+	char *text = cJSON_PrintUnformatted(record);
+	assert_non_null(text);
+	write_bytes(name, text, strlen(text));
+	cJSON_free(text);
+	cJSON_Delete(record);
+}
+
+static cJSON *member(cJSON *object, const char *key)
+{
+	cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+	if (!item)
+		fail_msg("no '%s'", key);
+	return item;
+}
+
+static void scale(cJSON *array, double factor)
+{
+	cJSON *item;
+	cJSON_ArrayForEach(item, array)
+		cJSON_SetNumberValue(item, item->valuedouble * factor);
+}
+
+/* Everything that the entries took, times a factor; the peaks stay. */
+static cJSON *slower_record(double factor)
+{
+	cJSON *record = committed(), *entry, *array;
+	cJSON_ArrayForEach(entry, member(record, "entries")) {
+		cJSON_ArrayForEach(array, member(entry, "samples"))
+			scale(array, factor);
+	}
+	return record;
+}
+
+static cJSON *record_with_text(const char *object, const char *key, const char *text)
+{
+	cJSON *record = committed();
+	cJSON_ReplaceItemInObjectCaseSensitive(member(record, object), key, cJSON_CreateString(text));
+	return record;
+}
+
+static int make_records(void **state)
+{
+	(void)state;
+	program_open_folder();
+	write_record("base.json", committed());
+	write_record("slow.json", slower_record(3));
+	write_record("fast.json", slower_record(1.0 / 3));
+	write_record("other-kernels.json", record_with_text("gqe", "shader_hash", "0123456789abcdef"));
+	cJSON *failed = committed();
+	cJSON_SetNumberValue(member(cJSON_GetArrayItem(member(member(failed, "selftest"), "kernels"), 0), "failed"), 1);
+	write_record("failed.json", failed);
+	return 0;
+}
+
+static int remove_folder_again(void **state)
+{
+	(void)state;
+	program_remove_folder();
+	return 0;
+}
+
+static void wrong_calls(void **state)
+{
+	(void)state;
+	expect(RUN("compare", "--help"), 0, "--baseline");
+	expect(RUN("help"), 0, "  compare ");
+	expect(RUN("compare"), 2, "A.json is missing");
+	expect(RUN("compare", COMMITTED, "--tolerance", "0"), 2, "--tolerance");
+	expect(RUN("compare", COMMITTED, "--format", "xml"), 2, "table, md, csv, json");
+	expect(RUN("compare", COMMITTED, "--html", in_folder("no-such-folder/p.html")), 2, "no-such-folder");
+	expect(RUN("compare", in_folder("no-such-file")), 4, "no-such-file");
+	expect(RUN("compare", in_folder("")), 4, "");
+	expect(RUN("compare", COMMITTED, COMMITTED, COMMITTED, COMMITTED, COMMITTED, COMMITTED, COMMITTED, COMMITTED, COMMITTED,
+		   COMMITTED, COMMITTED, COMMITTED, COMMITTED, COMMITTED, COMMITTED, COMMITTED),
+	       2, "at most 15");
+}
+
+static void a_committed_record_has_the_schema(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		system("python3 '" GQE_TESTS "/validate_schema.py' '" GQE_SOURCE "/docs/report.schema.json' '" COMMITTED "' >&2"),
+		0);
+}
+
+static void every_format_of_a_committed_record(void **state)
+{
+	(void)state;
+	uint32_t width, height;
+	expect(RUN("compare", COMMITTED), 0, "GQE against dense GQA");
+	expect(RUN("compare", COMMITTED, "--all-paths"), 0, "scalar");
+	expect(RUN("compare", COMMITTED, "--format", "md", "--clock", "wall"), 0, "## GQE against dense GQA");
+	expect(RUN("compare", COMMITTED, in_folder("slow.json"), "--format", "csv"), 0, "slower");
+	expect(RUN("compare", COMMITTED, in_folder("slow.json"), "--plot", in_folder("c.png"), "--html", in_folder("c.html")), 0,
+	       "");
+	expect_png(in_folder("c.png"), &width, &height);
+	assert_true(width >= 1000 && width <= 1600 && height >= 600 && height <= 1600);
+	char *page = read_page(in_folder("c.html"));
+	assert_non_null(strstr(page, "<svg"));
+	assert_non_null(strstr(page, "In short"));
+	free(page);
+}
+
+/* The three counts of a comparison of two records. */
+static void expect_counts(const char *reference, const char *other, bool all_slower, bool all_faster)
+{
+	struct result result = RUN("compare", reference, other, "--json");
+	assert_int_equal(result.exit_code, 0);
+	cJSON *document = parse_json(&result);
+	const double compared = number_at(document, "compared");
+	assert_true(compared > 10);
+	/* The model's run, two steps, is not scaled. */
+	assert_true(number_at(document, "slower") >= (all_slower ? compared - 2 : 0));
+	assert_true(number_at(document, "faster") >= (all_faster ? compared - 2 : 0));
+	if (!all_slower)
+		assert_true(number_at(document, "slower") == 0);
+	if (!all_faster)
+		assert_true(number_at(document, "faster") == 0);
+	cJSON_Delete(document);
+	result_free(&result);
+}
+
+static void equal_records_have_no_difference(void **state)
+{
+	(void)state;
+	expect_counts(COMMITTED, in_folder("base.json"), false, false);
+	expect(RUN("compare", COMMITTED, in_folder("base.json")), 0, "no difference");
+}
+
+static void unequal_records_differ(void **state)
+{
+	(void)state;
+	expect_counts(COMMITTED, in_folder("slow.json"), true, false);
+	expect_counts(COMMITTED, in_folder("fast.json"), false, true);
+}
+
+static void a_regression_is_exit_code_7(void **state)
+{
+	(void)state;
+	struct result result = RUN("compare", in_folder("slow.json"), "--baseline", COMMITTED);
+	assert_int_equal(result.exit_code, 7);
+	assert_non_null(strstr(result.err, "slower than the baseline"));
+	assert_non_null(strstr(result.out, "steps compared"));
+	result_free(&result);
+	expect(RUN("compare", in_folder("slow.json"), "--baseline", COMMITTED, "--tolerance", "300"), 0, " 0 slower");
+	expect(RUN("compare", in_folder("fast.json"), "--baseline", COMMITTED), 0, " 0 slower");
+	expect(RUN("compare", in_folder("base.json"), "--baseline", COMMITTED), 0, " 0 slower, 0 faster");
+}
+
+static void what_may_not_be_compared_is_marked(void **state)
+{
+	(void)state;
+	expect(RUN("compare", COMMITTED, in_folder("other-kernels.json")), 0, "NOT JUDGED: its kernels are others");
+	expect(RUN("compare", in_folder("other-kernels.json"), "--baseline", COMMITTED), 0, " 0 slower, 0 faster");
+	expect(RUN("compare", COMMITTED, in_folder("failed.json")), 0, "NOT JUDGED: its self-test failed in 1");
+	expect(RUN("compare", in_folder("failed.json"), COMMITTED), 0, "NOT JUDGED: its self-test failed in 1");
+	expect(RUN("compare", in_folder("failed.json")), 7, "self-test failed");
+	expect(RUN("compare", COMMITTED, "--baseline", in_folder("failed.json")), 7, "self-test failed");
+	struct result result = RUN("compare", COMMITTED, in_folder("failed.json"), in_folder("other-kernels.json"), "--json");
+	cJSON *document = parse_json(&result);
+	assert_true(number_at(document, "compared") == 0);
+	cJSON_Delete(document);
+	result_free(&result);
+
+	cJSON *record = committed(), *entry;
+	cJSON_ArrayForEach(entry, member(record, "entries"))
+		cJSON_SetNumberValue(member(member(entry, "shape"), "head_dim"), 48);
+	cJSON_ReplaceItemInObjectCaseSensitive(record, "models", cJSON_CreateArray());
+	write_record("other-shapes.json", record);
+	expect(RUN("compare", COMMITTED, in_folder("other-shapes.json")), 4, "nothing in common");
+}
+
+static void newer_schemas_are_refused(void **state)
+{
+	(void)state;
+	cJSON *record = committed();
+	cJSON_SetNumberValue(member(record, "schema_version"), 2);
+	write_record("newer.json", record);
+	expect(RUN("compare", in_folder("newer.json")), 4, "schema version 2 is newer");
+}
+
+static void names_cannot_act(void **state)
+{
+	(void)state;
+	write_record("markup.json", record_with_text("device", "name",
+						     "<script>alert('1')</script> | `x` \x1b[31m\xc2\x9b"
+						     "31m red"));
+	struct result result = RUN("compare", in_folder("markup.json"), "--format", "md", "--html", in_folder("m.html"));
+	assert_int_equal(result.exit_code, 0);
+	assert_null(strchr(result.out, 0x1b));
+	assert_null(strstr(result.out, "\xc2\x9b"));
+	assert_null(strstr(result.out, "<script>"));
+	result_free(&result);
+	char *page = read_page(in_folder("m.html"));
+	assert_non_null(strstr(page, "&lt;script&gt;"));
+	free(page);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- corpus -- */
+
+/* A file that is no record must give one error; what is still a record may pass. Neither may crash. */
+static void expect_refused(const char *name, bool may_pass)
+{
+	struct result result = RUN("compare", in_folder(name));
+	if (!(result.exit_code == 4 && strlen(result.err) > 20 && result.out[0] == 0) && !(may_pass && result.exit_code == 0))
+		fail_msg("exit code %d: %s%s", result.exit_code, result.err, result.out);
+	result_free(&result);
+}
+
+static void broken_bytes(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {"",
+					    " ",
+					    "{",
+					    "[]",
+					    "null",
+					    "{}",
+					    "{\"kind\": \"gqe report\"}",
+					    "{\"kind\": 1}",
+					    "\xff\xfe{}",
+					    "{\"kind\": \"gqe report\", \"schema_version\": 1e999}"};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		write_bytes("broken.json", texts[i], strlen(texts[i]));
+		expect_refused("broken.json", false);
+	}
+	char *deep = must_allocate(200000);
+	memset(deep, '[', 200000);
+	write_bytes("broken.json", deep, 200000);
+	expect_refused("broken.json", false);
+	free(deep);
+
+	char *text = read_file(COMMITTED);
+	const size_t length = strlen(text);
+	for (size_t i = 0; i < 40; i++) {
+		write_bytes("broken.json", text, length * i / 40);
+		expect_refused("broken.json", false);
+	}
+	struct random random = {6};
+	for (size_t i = 0; i < 60; i++) {
+		char *copy = must_allocate(length);
+		memcpy(copy, text, length);
+		for (uint32_t flips = random_between(&random, 1, 3); flips > 0; flips--)
+			copy[random_between(&random, 0, (uint32_t)length - 1)] ^= (char)(1 << random_between(&random, 0, 7));
+		write_bytes("broken.json", copy, length);
+		expect_refused("broken.json", true);
+		free(copy);
+	}
+	free(text);
+}
+
+static cJSON *hostile_value(int index)
+{
+	static const double numbers[] = {-1, 0.5, 1e300, -1e300, 4294967296.0};
+	if (index < 5)
+		return cJSON_CreateNumber(numbers[index]);
+	return index == 5 ? cJSON_CreateNull() : index == 6 ? cJSON_CreateArray() : index == 7 ? cJSON_CreateObject() : NULL;
+}
+
+/* Goes down to the member number *at of the document, counted over all objects and the first items of all arrays. */
+static bool replace_member(cJSON *parent, int *at, int value)
+{
+	for (cJSON *child = parent->child; child; child = child->next) {
+		if ((*at)-- == 0) {
+			cJSON *made = hostile_value(value);
+			if (made)
+				cJSON_ReplaceItemViaPointer(parent, child, made);
+			else
+				cJSON_Delete(cJSON_DetachItemViaPointer(parent, child));
+			return true;
+		}
+		if (replace_member(child, at, value))
+			return true;
+		if (cJSON_IsArray(parent))
+			break;
+	}
+	return false;
+}
+
+static void hostile_members(void **state)
+{
+	(void)state;
+	int tried = 0;
+	for (int i = 0;; i++) {
+		cJSON *record = committed();
+		int at = i;
+		/* One kind of damage for each member: all kinds meet all types of member somewhere. */
+		const bool replaced = replace_member(record, &at, i % 9);
+		write_record("hostile.json", record);
+		if (!replaced)
+			break;
+		expect_refused("hostile.json", true);
+		tried++;
+	}
+	assert_true(tried > 80);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(wrong_calls),
+		cmocka_unit_test(a_committed_record_has_the_schema),
+		cmocka_unit_test(every_format_of_a_committed_record),
+		cmocka_unit_test(equal_records_have_no_difference),
+		cmocka_unit_test(unequal_records_differ),
+		cmocka_unit_test(a_regression_is_exit_code_7),
+		cmocka_unit_test(what_may_not_be_compared_is_marked),
+		cmocka_unit_test(newer_schemas_are_refused),
+		cmocka_unit_test(names_cannot_act),
+		cmocka_unit_test(broken_bytes),
+		cmocka_unit_test(hostile_members),
+	};
+	return cmocka_run_group_tests(tests, make_records, remove_folder_again);
+}
