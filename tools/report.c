@@ -10,9 +10,8 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-/* Parts of the budget. What is not used falls to what comes later; the rest is for compiling, which no deadline stops. */
+/* Part of the budget that the ladders may use; what is left is the model's, and for compiling, which no deadline stops. */
 #define LADDERS_PART 0.70
-#define MODEL_PART 0.12
 
 bool report_must_stop(void *user)
 {
@@ -156,8 +155,7 @@ static gqe_status measure_parts(struct report *report, const gqe_device_info *de
 	gqe_status status = report_ladders(report, device, LADDERS_PART * report->budget, error);
 	if (status != GQE_OK)
 		return status;
-	const double left = end - now_seconds();
-	return report_model(report, left < MODEL_PART * report->budget ? left : MODEL_PART * report->budget, error);
+	return report_model(report, end - now_seconds(), error);
 }
 
 gqe_status report_measure(struct report *report, gqe_error *error)

@@ -12,6 +12,7 @@ enum { WARMUPS = 1, LEAST_SAMPLES = 5, MOST_SAMPLES = 25 };
 /* A rung whose passes are short takes more samples than the least, this long. */
 #define RUNG_SECONDS_QUICK 0.4
 #define RUNG_SECONDS_FULL 2.0
+#define F32_PART 0.65
 
 /* Shapes: one that every device can climb, the demo model's; and the paper's. */
 static const struct ladder {
@@ -44,7 +45,7 @@ struct climb {
 	const struct ladder *ladder;
 	gqe_bench *peaks[BENCH_PEAK_COUNT];      /* NULL: the device has none */
 	double until;                            /* when the time for this path and dtype is over */
-	double create_seconds, seconds_per_flop; /* of the last rung; 0 before the first */
+	double create_seconds, seconds_per_flop; /* of the rungs so far, the least, and the last; 0 before the first */
 };
 
 /* The paper's layer: a shared head on the first group's K and V, the weighted-sum slot. */
@@ -238,7 +239,9 @@ static gqe_status measure_rung(struct climb *climb, gqe_bench_what what, uint32_
 		record_entry_free(&entries[i]);
 	}
 	if (status == GQE_OK) {
-		climb->create_seconds = created - began;
+		/* The least, as the first of a kind compiles its pipelines and the later ones find them. */
+		climb->create_seconds =
+			climb->seconds_per_flop > 0 ? fmin(climb->create_seconds, created - began) : created - began;
 		climb->seconds_per_flop = (sampled - created) / (2 * passes * rung_flop(climb->ladder, what, tokens));
 	}
 	return status;
@@ -280,14 +283,15 @@ static gqe_status climb_ladder(struct climb *climb, gqe_error *error)
 {
 	const uint32_t most = climb->report->full ? climb->ladder->full_tokens : climb->ladder->quick_tokens;
 	bool no_gemm = false, no_layer = false, no_attention = false;
-	gqe_status status = try_rung(climb, GQE_BENCH_GEMM, climb->ladder->gemm_rows, &no_gemm, error);
+	gqe_status status = GQE_OK;
 	for (uint32_t tokens = climb->ladder->first_tokens; tokens <= most && status == GQE_OK; tokens *= 2) {
 		if (!no_layer)
 			status = try_rung(climb, GQE_BENCH_LAYER, tokens, &no_layer, error);
 		if (status == GQE_OK && !no_attention)
 			status = try_rung(climb, GQE_BENCH_ATTENTION, tokens, &no_attention, error);
 	}
-	return status;
+	/* Last, as its pipelines are the layer's. */
+	return status == GQE_OK ? try_rung(climb, GQE_BENCH_GEMM, climb->ladder->gemm_rows, &no_gemm, error) : status;
 }
 
 /* One path, every dtype. */
@@ -306,8 +310,8 @@ static gqe_status climb_path(struct report *report, const gqe_device_info *devic
 	for (size_t i = 0; i < dtype_count && status == GQE_OK; i++) {
 		const double now = now_seconds();
 		climb.dtype = dtypes[i];
-		/* Half of the time for each; the small ladder may use half of that. */
-		const double end = now + (until - now) / (double)(dtype_count - i);
+		/* Most of the time for f32, as every device has it; the small ladder may use half of a dtype's. */
+		const double end = i + 1 == dtype_count ? until : now + F32_PART * (until - now);
 		for (size_t l = 0; l < LADDER_COUNT && status == GQE_OK; l++) {
 			climb.ladder = &ladders[l];
 			climb.until = l + 1 == LADDER_COUNT ? end : now + 0.5 * (end - now);
@@ -333,7 +337,7 @@ gqe_status report_ladders(struct report *report, const gqe_device_info *device, 
 		const double now = now_seconds();
 		if (report->program->path && (gqe_path)report->program->path != path)
 			continue;
-		const double part = i == 0 || report->program->path ? 1 : preferred ? 0.7 : 0.5;
+		const double part = i == 0 || report->program->path ? 1 : preferred ? 0.8 : 0.5;
 		gqe_status status = climb_path(report, device, path, preferred, now + part * (end - now), error);
 		/* Out of time already while compiling, or while the peaks were measured: the next path may still fit. */
 		if (status == GQE_CANCELLED && !interrupt_seen())

@@ -158,7 +158,7 @@ gqe_status report_model(struct report *report, double seconds, gqe_error *error)
 	report->deadline = began + seconds;
 	gqe_status status = load(&run, &cause);
 	if (status == GQE_OK)
-		status = measure(&run, began + 0.5 * seconds, &cause);
+		status = measure(&run, began + 0.4 * seconds, &cause);
 	gqe_session_destroy(&run.session);
 	gqe_model_destroy(&run.model);
 	gqe_context_destroy(&run.context);
