@@ -340,8 +340,8 @@ void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights
 
 void gqe_record_combine(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_combine *push)
 {
-	uint64_t channels = (uint64_t)push->rows * push->head_size;
-	record_items(recorder, GQE_KERNEL_COMBINE, weights, push, channels, 3.0 * push->hard_slots);
+	uint64_t pairs = (uint64_t)push->rows * (push->head_size / 2);
+	record_items(recorder, GQE_KERNEL_COMBINE, weights, push, pairs, 6.0 * push->hard_slots);
 }
 
 void gqe_record_activation(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_activation *push)
