@@ -292,6 +292,23 @@ static const struct compare_row *dense_twin(const struct comparison *comparison,
 	return NULL;
 }
 
+/* GQE and GQA were sampled in turn: each round gives a ratio of its own, in which the machine's drift cancels. False: no memory. */
+static bool speedup_of(const struct comparison *comparison, const struct record_entry *gqa, const struct record_entry *gqe,
+		       struct interval *interval)
+{
+	const double *over = compare_samples(comparison, &gqa->samples), *under = compare_samples(comparison, &gqe->samples);
+	const uint32_t count = gqa->samples.count < gqe->samples.count ? gqa->samples.count : gqe->samples.count;
+	double *ratios = malloc(count * sizeof(*ratios));
+	if (!ratios)
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		ratios[i] = over[i] / under[i];
+	const struct sampled rounds = {ratios, count, NULL, 0};
+	*interval = median_interval(&rounds);
+	free(ratios);
+	return true;
+}
+
 static gqe_status collect_speedups(struct comparison *comparison, gqe_error *error)
 {
 	for (size_t r = 0; r < comparison->row_count; r++) {
@@ -312,10 +329,8 @@ static gqe_status collect_speedups(struct comparison *comparison, gqe_error *err
 			if (!gqe || !gqa)
 				continue;
 			speedup->bound = gqa->flop / gqe->flop;
-			/* They were sampled in turn: the machine's drift is in both. */
-			const struct sampled over = {compare_samples(comparison, &gqa->samples), gqa->samples.count, NULL, 0};
-			const struct sampled under = {compare_samples(comparison, &gqe->samples), gqe->samples.count, NULL, 0};
-			speedup->ratio[c] = ratio_interval(&over, &under);
+			if (!speedup_of(comparison, gqa, gqe, &speedup->ratio[c]))
+				return error_no_memory(error);
 		}
 	}
 	return GQE_OK;

@@ -78,11 +78,11 @@ static void append_devices(const struct comparison *comparison, struct text_buff
 		const uint32_t cases = record_cases(record, &failed);
 		text_append(page, "<tr><td>");
 		append_label(comparison, c, page);
-		text_append(page, "</td><td>");
+		text_append(page, "</td><td class=\"wide\">");
 		text_append_escaped(page, record->device.name);
 		text_append(page, "<br><span class=\"small\">");
 		text_append_escaped(page, record->device.type);
-		text_append(page, "</span></td><td>");
+		text_append(page, "</span></td><td class=\"wide\">");
 		text_append_escaped(page, record->device.driver);
 		text_append(page, "<br><span class=\"small\">");
 		text_append_escaped(page, record->device.driver_info);

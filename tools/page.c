@@ -19,6 +19,7 @@ static const char style_sheet[] =
 	"table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }\n"
 	"th, td { padding: .3rem .7rem; text-align: left; border-bottom: 1px solid var(--ink2); vertical-align: top; }\n"
 	"th { white-space: nowrap; color: var(--ink1); font-weight: 600; }\n"
+	"td.wide { min-width: 11rem; }\n"
 	"td.n, th.n { text-align: right; white-space: nowrap; }\n"
 	".small { color: var(--ink1); font-size: .85em; }\n"
 	".figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem; }\n"
