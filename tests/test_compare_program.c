@@ -4,6 +4,7 @@
  */
 #include "support/program_runner.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +165,41 @@ static void unequal_records_differ(void **state)
 	(void)state;
 	expect_counts(COMMITTED, in_folder("slow.json"), true, false);
 	expect_counts(COMMITTED, in_folder("fast.json"), false, true);
+}
+
+/* The committed record's medians, with samples drawn anew around them: 10% of noise, and a run's own drift of up to 3%. */
+static cJSON *repeated_record(struct random *random)
+{
+	cJSON *record = committed(), *entry, *array, *item;
+	const double drift = 1 + 0.03 * ((double)random_between(random, 0, 200) / 100 - 1);
+	cJSON_ArrayForEach(entry, member(record, "entries")) {
+		cJSON_ArrayForEach(array, member(entry, "samples")) {
+			const double first = array->child->valuedouble;
+			cJSON_ArrayForEach(item, array)
+				cJSON_SetNumberValue(item, first * drift * (1 + 0.1 * fabs(random_normal(random))));
+		}
+	}
+	return record;
+}
+
+static void repeated_runs_of_one_device_have_no_difference(void **state)
+{
+	(void)state;
+	struct random random = {17};
+	double compared = 0, differ = 0;
+	for (int i = 0; i < 10; i++) {
+		write_record("once.json", repeated_record(&random));
+		write_record("again.json", repeated_record(&random));
+		struct result result = RUN("compare", in_folder("once.json"), in_folder("again.json"), "--json");
+		assert_int_equal(result.exit_code, 0);
+		cJSON *document = parse_json(&result);
+		compared += number_at(document, "compared");
+		differ += number_at(document, "slower") + number_at(document, "faster");
+		cJSON_Delete(document);
+		result_free(&result);
+	}
+	if (differ > 0.05 * compared)
+		fail_msg("%g of %g steps differ", differ, compared);
 }
 
 static void a_regression_is_exit_code_7(void **state)
@@ -335,6 +371,7 @@ int main(void)
 		cmocka_unit_test(every_format_of_a_committed_record),
 		cmocka_unit_test(equal_records_have_no_difference),
 		cmocka_unit_test(unequal_records_differ),
+		cmocka_unit_test(repeated_runs_of_one_device_have_no_difference),
 		cmocka_unit_test(a_regression_is_exit_code_7),
 		cmocka_unit_test(what_may_not_be_compared_is_marked),
 		cmocka_unit_test(newer_schemas_are_refused),

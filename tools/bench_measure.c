@@ -1,9 +1,9 @@
 #include "bench_measure.h"
 
+#include "interrupt.h"
 #include "terminal.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,20 +22,11 @@ struct measurement {
 	double done, total; /* of the progress */
 };
 
-/* Ctrl-C: a flag that is looked at between submits. A second one ends the program the usual way. */
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number)
-{
-	interrupted = 1;
-	signal(signal_number, SIG_DFL);
-}
-
 static bool is_interrupted(void *user)
 {
 	struct measurement *measurement = user;
 	progress_draw(&measurement->progress, measurement->done / measurement->total);
-	return interrupted != 0;
+	return interrupt_seen();
 }
 
 const char *bench_attention_name(gqe_attention attention)
@@ -343,8 +334,7 @@ gqe_status bench_measure(const struct bench_plan *plan, gqe_context *context, st
 	result->has_timestamps = result->device->has_timestamps;
 	result->path = plan->program->path ? (gqe_path)plan->program->path : result->device->paths[result->device->path_count - 1];
 	measurement.progress = progress_begin("bench", true);
-	interrupted = 0;
-	signal(SIGINT, on_interrupt);
+	interrupt_watch();
 	gqe_status status = read_experts(&measurement, error);
 	if (status == GQE_OK)
 		status = lay_out_records(&measurement, error);
@@ -364,7 +354,7 @@ gqe_status bench_measure(const struct bench_plan *plan, gqe_context *context, st
 	for (int i = 0; i < BENCH_PEAK_COUNT; i++)
 		gqe_bench_destroy(&measurement.peaks[i]);
 	free(measurement.experts);
-	signal(SIGINT, SIG_DFL);
+	interrupt_unwatch();
 	progress_end(&measurement.progress);
 	return status;
 }

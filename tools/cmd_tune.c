@@ -2,10 +2,10 @@
 #include "commands.h"
 
 #include "program.h"
+#include "interrupt.h"
 #include "terminal.h"
 
 #include <gqe/gqe_tune.h>
-#include <signal.h>
 
 struct tune_options {
 	const char *config;
@@ -40,14 +40,6 @@ static const gqe_layer_config paper_layer = {
 	.slot_order = GQE_SLOT_ORDER_RANK,
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number)
-{
-	(void)signal_number;
-	interrupted = 1;
-}
-
 struct tuning_report {
 	const struct program *program;
 	struct progress progress;
@@ -59,7 +51,7 @@ static bool on_progress(void *user, double done, double total)
 {
 	struct tuning_report *report = user;
 	progress_draw(&report->progress, done / total);
-	return !interrupted;
+	return !interrupt_seen();
 }
 
 /* "more than 64 rows", "2 to 64 rows", "1 row" */
@@ -171,7 +163,7 @@ static gqe_status tune(const struct program *program, const struct tune_options 
 	}
 	if (!program->json)
 		begin_report(gqe_context_device(context));
-	signal(SIGINT, on_interrupt);
+	interrupt_watch();
 	const gqe_tune_params params = {
 		.size = sizeof(params),
 		.config = &config,
@@ -183,7 +175,7 @@ static gqe_status tune(const struct program *program, const struct tune_options 
 	};
 	report->progress = progress_begin("tune", !program->json);
 	status = gqe_tune(context, &params, &stored, error);
-	signal(SIGINT, SIG_DFL);
+	interrupt_unwatch();
 	if (status == GQE_OK)
 		status = program_check_validation(program, context, error);
 	if (status == GQE_OK)
