@@ -76,6 +76,14 @@ check_shared_library() {
     readelf -d "$library" | grep -E 'SONAME.*\[libgqe\.so\.[0-9]+\]' >/dev/null || fail "libgqe.so has no soname"
 }
 
+# Shaders included.
+check_size() {
+    local bytes
+    strip -o "$work/stripped" "$work/shared/lib/libgqe.so"
+    bytes=$(stat -c %s "$work/stripped")
+    [ "$bytes" -le $((2 << 20)) ] || fail "libgqe.so has $bytes bytes, stripped; more than 2 MiB"
+}
+
 # A static library shares its names with the whole program.
 check_static_library() {
     local foreign
@@ -125,6 +133,7 @@ check_subfolder() {
 
 install_and_move shared -DBUILD_SHARED_LIBS=ON -DCMAKE_BUILD_TYPE=Release
 check_shared_library
+check_size
 check_headers
 check_found shared
 install_and_move static -DBUILD_SHARED_LIBS=OFF -DCMAKE_BUILD_TYPE=Debug
