@@ -156,7 +156,7 @@ gqe_status cmd_devices(int argc, char **argv)
 		return status == GQE_OK ? GQE_OK : program_fail(&program, &error);
 	}
 	gqe_device_list *list = NULL;
-	gqe_status status = gqe_device_list_create(&list, &error);
+	gqe_status status = gqe_device_list_probe(&list, &error);
 	if (status != GQE_OK && status != GQE_ERROR_NO_DEVICE)
 		return program_fail(&program, &error);
 	gqe_status printed = print_list(&program, list, &error);

@@ -159,6 +159,12 @@ typedef struct gqe_device_list {
  * is GQE_OK; no loader on the machine is GQE_ERROR_NO_DEVICE. [any]
  */
 GQE_API gqe_status gqe_device_list_create(gqe_device_list **list, gqe_error *error);
+/*
+ * The same, asked for in child processes: a driver that crashes or hangs when it is asked is listed as a device that is no use,
+ * with that as the reason, and the others are listed beside it. Such a driver would take the process with it in gqe_context_create
+ * too, as the Vulkan loader asks every driver that it finds. Forks; on Windows it is gqe_device_list_create. [any]
+ */
+GQE_API gqe_status gqe_device_list_probe(gqe_device_list **list, gqe_error *error);
 GQE_API void gqe_device_list_destroy(gqe_device_list **list);
 
 /* --------------------------------------------------------------------------------------------------------------- context -- */
