@@ -6,6 +6,7 @@
 #include "activation_scalar_f32.h"
 #include "attention_matrix2_f16.h"
 #include "attention_matrix_f16.h"
+#include "attention_packed_f16.h"
 #include "attention_scalar_f16.h"
 #include "attention_scalar_f32.h"
 #include "attention_subgroup_f16.h"
@@ -49,8 +50,9 @@ enum { SCALAR_F32, SCALAR_F16, SUBGROUP_F32, SUBGROUP_F16, PACKED_F16, MATRIX_F1
 #define MATRIX_VARIANTS(VARIANT, name)   \
 	SUBGROUP_VARIANTS(VARIANT, name) \
 	VARIANT(MATRIX_F16, name, matrix_f16, "matrix f16", true)
-#define MATRIX2_VARIANTS(VARIANT, name) \
-	MATRIX_VARIANTS(VARIANT, name)  \
+#define UPPER_VARIANTS(VARIANT, name)                             \
+	MATRIX_VARIANTS(VARIANT, name)                            \
+	VARIANT(PACKED_F16, name, packed_f16, "packed f16", true) \
 	VARIANT(MATRIX2_F16, name, matrix2_f16, "matrix2 f16", true)
 
 #define VARIANTS_EMBED SCALAR_VARIANTS
@@ -64,7 +66,7 @@ enum { SCALAR_F32, SCALAR_F16, SUBGROUP_F32, SUBGROUP_F16, PACKED_F16, MATRIX_F1
 #define VARIANTS_BALANCE ONE_VARIANT
 #define VARIANTS_ROPE_QUERY ONE_VARIANT
 #define VARIANTS_KV_STORE SCALAR_VARIANTS
-#define VARIANTS_ATTENTION MATRIX2_VARIANTS
+#define VARIANTS_ATTENTION UPPER_VARIANTS
 #define VARIANTS_COMBINE ONE_VARIANT
 #define VARIANTS_ACTIVATION ONE_VARIANT
 #define VARIANTS_NLL ONE_VARIANT

@@ -17,9 +17,10 @@ static bool adds_path(const struct gqe_capabilities *capabilities, gqe_path path
 		/* The kernels take depth in steps of a subgroup and weights in fours. */
 		return capabilities->subgroup_broadcast && subgroup >= 4 && subgroup <= 64 &&
 		       subgroup <= capabilities->max_workgroup_invocations;
-	case GQE_PATH_MATRIX:
-		return capabilities->matrix_shape_count > 0 &&
-		       gqe_matrix_subgroup(capabilities) <= capabilities->max_workgroup_invocations;
+	case GQE_PATH_PACKED:
+		return capabilities->float16 && capabilities->storage16;
+	case GQE_PATH_MATRIX: /* whose shapes include those two */
+		return capabilities->matrix_shape_count > 0 && !(capabilities->quirks & GQE_QUIRK_SLOW_MATRIX);
 	case GQE_PATH_MATRIX2:
 		return capabilities->matrix_rows_known && gqe_matrix_shape_of(capabilities, path).m > 0;
 	default:
@@ -29,14 +30,14 @@ static bool adds_path(const struct gqe_capabilities *capabilities, gqe_path path
 
 uint32_t gqe_ladder(const struct gqe_capabilities *capabilities, gqe_path paths[8])
 {
-	static const gqe_path upwards[] = {GQE_PATH_SCALAR, GQE_PATH_SUBGROUP, GQE_PATH_MATRIX, GQE_PATH_MATRIX2};
+	static const gqe_path upwards[] = {GQE_PATH_SCALAR, GQE_PATH_SUBGROUP, GQE_PATH_PACKED, GQE_PATH_MATRIX, GQE_PATH_MATRIX2};
 	uint32_t count = 0;
 	while (count < GQE_COUNT(upwards) && adds_path(capabilities, upwards[count])) {
 		paths[count] = upwards[count];
 		count++;
 	}
-	/* On a CPU, and where matrices are emulated, the upper paths are there to be tested. */
-	if (count > 2 && (capabilities->is_cpu || (capabilities->quirks & GQE_QUIRK_SLOW_MATRIX))) {
+	/* On a CPU the upper paths are there to be tested. */
+	if (count > 2 && capabilities->is_cpu) {
 		memmove(&paths[1], &paths[2], (count - 2) * sizeof(paths[0]));
 		paths[count - 1] = GQE_PATH_SUBGROUP;
 	}
@@ -257,8 +258,8 @@ static uint32_t attention_pass_keys(const struct gqe_prepared *prepared)
 {
 	if (gqe_is_matrix_path(prepared->choice.path) || has_lane_rows(prepared))
 		return prepared->tile.columns;
-	bool is_subgroup = prepared->choice.path == GQE_PATH_SUBGROUP;
-	return is_subgroup ? prepared->tile.subgroup * prepared->tile.columns : GQE_ATTENTION_SCALAR_KEYS;
+	bool is_scalar = prepared->choice.path == GQE_PATH_SCALAR;
+	return is_scalar ? GQE_ATTENTION_SCALAR_KEYS : prepared->tile.subgroup * prepared->tile.columns;
 }
 
 /*
@@ -271,10 +272,13 @@ static uint32_t attention_pass_iterations(const struct gqe_prepared *prepared, u
 	if (gqe_is_matrix_path(prepared->choice.path)) {
 		uint32_t pairs = tile->columns * gqe_matrix_channels(tile, head_dim) / 2;
 		bool is_staged = prepared->specialization.values[GQE_CONFIG_staged] != 0;
-		return 1 + (is_staged ? 2 * (gqe_div_up(pairs, tile->subgroup) + 1) : 0);
+		uint32_t products = gqe_matrix_channels(tile, head_dim) / tile->matrix.k + 1 + tile->columns / tile->matrix.k + 1;
+		return 1 + (is_staged ? 2 * (gqe_div_up(pairs, tile->subgroup) + 1) : 0) + (tile->is_rolled ? products : 0);
 	}
 	if (has_lane_rows(prepared))
 		return tile->columns + 2; /* if all keys are at the edge, one at a time */
+	if (prepared->choice.path == GQE_PATH_PACKED)
+		return 1 + gqe_div_up(head_dim / 2, tile->subgroup) * (tile->subgroup / 4 + 1) + (tile->subgroup / 2 + 1);
 	if (prepared->choice.path == GQE_PATH_SUBGROUP)
 		return 1 + (gqe_div_up(head_dim, tile->subgroup) + 1) + (tile->subgroup + 1);
 	const uint32_t keys = GQE_ATTENTION_SCALAR_KEYS, channels = GQE_ATTENTION_SCALAR_CHANNELS;

@@ -45,8 +45,9 @@ enum device_class {
 /*
  * The first row that fits is taken, so specific rows come before general ones. `up_to`: the row is for that many rows of work at
  * most, a power of two; 0: any. `workgroup` 0: one subgroup; on the subgroup path, another size of it. `registers`: f32 values a
- * lane may spend on a tile of attention; rows are halved until they fit, and on a matrix path there is no tile if none does. A CPU
- * driver spills to its stack, which is cheap; its limit is the time that a large kernel takes to compile.
+ * lane may spend on a tile of attention; rows are halved until they fit, and on a matrix path there is no tile if none does. Rows
+ * 0: there is no tile, and the path below is taken. A CPU driver spills to its stack, which is cheap; its limit is the time that a
+ * large kernel takes to compile.
  */
 static const struct tile_row {
 	enum gqe_kernel kernel;
@@ -71,6 +72,10 @@ static const struct tile_row {
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, FAMILY_TURING, 0, 0, 8, 4, 88, "NVK 162: 112 registers, 16 warps"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, FAMILY_AMPERE, 0, 0, 8, 4, 88, "NVK 172: 112 registers, 16 warps"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 8, 4, 88, "RADV's and NVK's estimates, no spill there"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, CPU_DRIVER, 0, 0, 8, 4, 192, "not tuned"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, LANES_8, 0, 0, 0, 0, 0, "none: spills on Intel skl, tgl, dg2"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, LANES_16, 0, 0, 0, 0, 0, "none: spills on Intel bmg"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, ANY_DEVICE, 0, 0, 4, 4, 88, "RADV's and NVK's estimates, no spill there"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX2, CPU_DRIVER, 0, 0, 8, 8, 0, "lavapipe 26.1's compile time"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX2, ANY_DEVICE, 0, 0, 32, 32, 200, "not tuned: no compiler here takes it"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, CPU_DRIVER, 0, 0, 8, 16, 0, "not tuned"},
@@ -266,9 +271,9 @@ static uint32_t attention_row_registers(uint32_t subgroup, uint32_t columns, uin
 struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
 				uint32_t work_rows, uint32_t head_dim)
 {
-	uint32_t subgroup = path == GQE_PATH_SCALAR    ? 1
-			    : gqe_is_matrix_path(path) ? gqe_matrix_subgroup(capabilities)
-						       : gqe_tile_subgroup(capabilities);
+	uint32_t subgroup = path == GQE_PATH_SCALAR   ? 1
+			    : path >= GQE_PATH_PACKED ? gqe_matrix_subgroup(capabilities)
+						      : gqe_tile_subgroup(capabilities);
 	const struct tile_row *row = tile_rows;
 	for (;; row++) {
 		assert(row < tile_rows + GQE_COUNT(tile_rows));

@@ -28,7 +28,7 @@ uint32_t gqe_matrix_channels(const struct gqe_tile *tile, uint32_t head_dim);
 
 /* The subgroup size that subgroup kernels are built with on this device. */
 uint32_t gqe_tile_subgroup(const struct gqe_capabilities *capabilities);
-/* The same for kernels of the matrix paths. */
+/* The same for kernels of the matrix paths, and of the packed one. */
 uint32_t gqe_matrix_subgroup(const struct gqe_capabilities *capabilities);
 
 /*
