@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What a project that embeds gqe relies on: static and shared, installed and moved, found by CMake and by pkg-config, or added as a
 # subfolder; only gqe_* exported, no library needed but libc, libm and cJSON; headers that C11 and C++17 accept without a warning.
-# Needs no Vulkan driver: the programs run on the reference device.
+# Needs no Vulkan driver: the programs run on the reference device, but for one that is about sharing a Vulkan device.
 set -euo pipefail
 source_dir=$(cd "$(dirname "$0")/.." && pwd)
 example=$source_dir/examples/minimal
@@ -62,6 +62,13 @@ check_found() {
     # shellcheck disable=SC2086
     quietly "$CC" -std=c11 "$example/main.c" $pc -lm -o "$work/minimal-$1"
     LD_LIBRARY_PATH=$prefix/lib check_example "$work/minimal-$1"
+}
+
+# The example that owns the Vulkan device: built, and run where the environment names a driver in GQE_INSTALL_DRIVER.
+check_shared_device() {
+    local program=$work/example-device/shared_device
+    build "$source_dir/examples/shared_device" "$work/example-device" -DCMAKE_PREFIX_PATH="$work/shared"
+    [ -z "${GQE_INSTALL_DRIVER:-}" ] || quietly env VK_ICD_FILENAMES="$GQE_INSTALL_DRIVER" "$program"
 }
 
 # Exactly the functions that the headers declare are exported, and nothing beyond libc, libm and cJSON is needed.
@@ -136,6 +143,7 @@ check_shared_library
 check_size
 check_headers
 check_found shared
+check_shared_device
 install_and_move static -DBUILD_SHARED_LIBS=OFF -DCMAKE_BUILD_TYPE=Debug
 check_static_library
 check_found static
