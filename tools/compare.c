@@ -7,8 +7,9 @@
 const char *verdict_text(enum verdict verdict)
 {
 	static const char *const texts[] = {
-		[VERDICT_MISSING] = "not measured", [VERDICT_REFERENCE] = "reference", [VERDICT_NOT_JUDGED] = "not judged",
-		[VERDICT_SAME] = "no difference",   [VERDICT_FASTER] = "faster",       [VERDICT_SLOWER] = "slower",
+		[VERDICT_MISSING] = "not measured",  [VERDICT_REFERENCE] = "reference", [VERDICT_NO_REFERENCE] = "no reference",
+		[VERDICT_NOT_JUDGED] = "not judged", [VERDICT_SAME] = "no difference",  [VERDICT_FASTER] = "faster",
+		[VERDICT_SLOWER] = "slower",
 	};
 	return texts[verdict];
 }
@@ -209,14 +210,19 @@ static void judge(struct comparison *comparison, struct compare_row *row, size_t
 	if (!samples)
 		return;
 	cell->ms = median_of(compare_samples(comparison, samples), samples->count);
-	cell->verdict = column == comparison->reference ? VERDICT_REFERENCE : VERDICT_NOT_JUDGED;
-	if (column == comparison->reference || !reference || comparison->columns[column].marked[0])
+	cell->verdict = column == comparison->reference         ? VERDICT_REFERENCE
+			: comparison->columns[column].marked[0] ? VERDICT_NOT_JUDGED
+			: !reference                            ? VERDICT_NO_REFERENCE
+								: VERDICT_SAME;
+	if (cell->verdict != VERDICT_SAME)
 		return;
 	const struct sampled over = sampled_of(comparison, comparison->reference, reference);
 	const struct sampled under = sampled_of(comparison, column, samples);
 	const struct interval ratio = ratio_interval(&over, &under);
-	if (!isfinite(ratio.value) || !isfinite(ratio.low) || !isfinite(ratio.high))
-		return; /* a clock too coarse for so short a time */
+	if (!isfinite(ratio.value) || !isfinite(ratio.low) || !isfinite(ratio.high)) {
+		cell->verdict = VERDICT_NOT_JUDGED; /* a clock too coarse for so short a time */
+		return;
+	}
 	cell->ratio = ratio;
 	cell->verdict = ratio.low > 1 + tolerance          ? VERDICT_FASTER
 			: ratio.high < 1 / (1 + tolerance) ? VERDICT_SLOWER

@@ -16,10 +16,11 @@
 #define COMPARE_MOST_RECORDS 16
 
 enum verdict {
-	VERDICT_MISSING,   /* not measured on this record */
-	VERDICT_REFERENCE, /* the record that the others are held against */
-	VERDICT_NOT_JUDGED,
-	VERDICT_SAME, /* no difference */
+	VERDICT_MISSING,      /* not measured on this record */
+	VERDICT_REFERENCE,    /* the record that the others are held against */
+	VERDICT_NO_REFERENCE, /* measured here, not on the reference */
+	VERDICT_NOT_JUDGED,   /* the record is marked */
+	VERDICT_SAME,         /* no difference */
 	VERDICT_FASTER,
 	VERDICT_SLOWER
 };

@@ -76,7 +76,7 @@ static void append_devices(const struct comparison *comparison, struct text_buff
 		char text[256];
 		uint32_t failed;
 		const uint32_t cases = record_cases(record, &failed);
-		text_append(page, "<tr><td>");
+		text_append(page, "<tr><td class=\"whole\">");
 		append_label(comparison, c, page);
 		text_append(page, "</td><td class=\"wide\">");
 		text_append_escaped(page, record->device.name);
@@ -140,7 +140,7 @@ static void append_cell(const struct compare_cell *cell, struct text_buffer *pag
 	if (cell->verdict == VERDICT_FASTER || cell->verdict == VERDICT_SLOWER)
 		text_append(page, "<strong>%.2f&times;</strong> <span class=\"small\">%.2f&ndash;%.2f</span>", cell->ratio.value,
 			    cell->ratio.low, cell->ratio.high);
-	else
+	else if (cell->verdict != VERDICT_NO_REFERENCE)
 		text_append(page, "<span class=\"small\">%s</span>", verdict_text(cell->verdict));
 	text_append(page, "</td>");
 }
@@ -195,8 +195,8 @@ static void append_introduction(const struct comparison *comparison, struct text
 			    comparison->judged - comparison->regressions - comparison->improvements);
 }
 
-/* The longest GQE layer that as many records as possible have. */
-static const struct compare_row *common_row(const struct comparison *comparison)
+/* The longest GQE layer that as many records as possible have, and how many those are. */
+static const struct compare_row *common_row(const struct comparison *comparison, size_t *columns)
 {
 	const struct compare_row *best = NULL;
 	size_t best_count = 0;
@@ -211,20 +211,25 @@ static const struct compare_row *common_row(const struct comparison *comparison)
 			best_count = count;
 		}
 	}
+	*columns = best_count;
 	return best_count > 1 ? best : NULL;
 }
 
 /* The answer before the figures: who is how fast at the largest work that all were given. */
 static void append_answer(const struct comparison *comparison, struct text_buffer *page)
 {
-	const struct compare_row *row = common_row(comparison);
+	size_t columns;
+	const struct compare_row *row = common_row(comparison, &columns);
 	bool said[COMPARE_MOST_RECORDS] = {false};
 	char text[160];
 	if (!row)
 		return;
 	compare_key_text(&row->key, text, sizeof(text));
 	page_heading(page, "In short");
-	text_append(page, "<p>The largest layer that %s measured (", comparison->column_count == 2 ? "both" : "most");
+	text_append(page, "<p>The largest layer that %s measured (",
+		    columns < comparison->column_count ? "most"
+		    : columns == 2                     ? "both"
+						       : "all");
 	text_append_escaped(page, text);
 	text_append(page, "), the fastest first:</p>\n<ol>\n");
 	for (size_t place = 0; place < comparison->column_count; place++) {

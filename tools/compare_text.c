@@ -8,7 +8,8 @@
 
 static void device_text(const struct record *record, char *text, size_t size)
 {
-	snprintf(text, size, "%.100s (%.60s %.60s)", record->device.name, record->device.driver, record->device.driver_info);
+	snprintf(text, size, "%.100s (%.60s%s%.60s)", record->device.name, record->device.driver,
+		 record->device.driver_info[0] ? " " : "", record->device.driver_info);
 }
 
 /* "1.78x 1.75-1.80", "no difference 0.97-1.04", "" */
@@ -28,10 +29,11 @@ static void ratio_text(const struct compare_cell *cell, char *text, size_t size)
 	case VERDICT_NOT_JUDGED:
 		snprintf(text, size, "not judged");
 		return;
+	case VERDICT_NO_REFERENCE:
 	case VERDICT_REFERENCE:
 		break;
 	}
-	snprintf(text, size, "reference");
+	snprintf(text, size, "%s", verdict_text(cell->verdict));
 }
 
 /* Cells of Markdown must not end early, and names come from outside. */
@@ -166,7 +168,7 @@ static void append_rows(const struct comparison *comparison, bool markdown, stru
 			ratio_text(cell, ratio, sizeof(ratio));
 			if (cell->verdict == VERDICT_MISSING)
 				snprintf(text, sizeof(text), "-");
-			else if (cell->verdict == VERDICT_REFERENCE)
+			else if (cell->verdict == VERDICT_REFERENCE || cell->verdict == VERDICT_NO_REFERENCE)
 				snprintf(text, sizeof(text), "%.4g", cell->ms);
 			else
 				snprintf(text, sizeof(text), "%.4g  %s", cell->ms, ratio);

@@ -20,15 +20,14 @@ static const char style_sheet[] =
 	"th, td { padding: .3rem .7rem; text-align: left; border-bottom: 1px solid var(--ink2); vertical-align: top; }\n"
 	"th { white-space: nowrap; color: var(--ink1); font-weight: 600; }\n"
 	"td.wide { min-width: 11rem; }\n"
+	"td.whole { white-space: nowrap; }\n"
 	"td.n, th.n { text-align: right; white-space: nowrap; }\n"
 	".small { color: var(--ink1); font-size: .85em; }\n"
 	".figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem; }\n"
 	"figure { margin: 0; min-width: 0; }\n"
 	"figcaption { color: var(--ink1); font-size: .9rem; }\n"
 	"svg { display: block; width: 100%; height: auto; font-family: inherit; }\n"
-	"svg.wide { max-width: 60rem; }\n"
 	".mono { font-family: ui-monospace, Menlo, Consolas, \"DejaVu Sans Mono\", monospace; white-space: pre; }\n"
-	".swatch { display: inline-block; width: .8em; height: .8em; margin-right: .35em; border-radius: 2px; }\n"
 	"@media (max-width: 40rem) { body { padding: .75rem; } th, td { padding: .3rem .45rem; } }\n"
 	"@media print { body { max-width: none; } }\n";
 
