@@ -8,10 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WARMUPS = 1, LEAST_SAMPLES = 5, MOST_SAMPLES = 25 };
+/*
+ * Every rung is visited several times, with the others in between, so that its samples are not all of one moment: another program
+ * that shares the processor, or a clock that is throttled, slows down whole seconds. Warm-ups and samples are those of a visit.
+ */
+enum { VISITS = 3, WARMUPS = 1, MOST_SAMPLES = 9 };
+/* The later visits may find no time any more: the first one must be enough by itself. */
+static const uint32_t least_samples[VISITS] = {5, 3, 3};
+/* When each visit ends, in parts of the time: the first one also compiles. */
+static const double visit_ends[VISITS] = {0.5, 0.75, 1};
 /* A rung whose passes are short takes more samples than the least, this long. */
-#define RUNG_SECONDS_QUICK 0.4
-#define RUNG_SECONDS_FULL 2.0
+#define RUNG_SECONDS_QUICK 0.15
+#define RUNG_SECONDS_FULL 0.7
 #define F32_PART 0.65
 
 /* Shapes: one that every device can climb, the demo model's; and the paper's. */
@@ -43,6 +51,7 @@ struct climb {
 	bool preferred;
 	gqe_dtype dtype;
 	const struct ladder *ladder;
+	int visit;
 	gqe_bench *peaks[BENCH_PEAK_COUNT];      /* NULL: the device has none */
 	double until;                            /* when the time for this path and dtype is over */
 	double create_seconds, seconds_per_flop; /* of the rungs so far, the least, and the last; 0 before the first */
@@ -194,7 +203,7 @@ static gqe_status sample_pair(const struct climb *climb, gqe_bench *benches[2], 
 {
 	const double until = now_seconds() + (climb->report->full ? RUNG_SECONDS_FULL : RUNG_SECONDS_QUICK);
 	for (uint32_t round = 0; round < WARMUPS + MOST_SAMPLES; round++) {
-		if (round >= WARMUPS + LEAST_SAMPLES && now_seconds() > until)
+		if (round >= WARMUPS + least_samples[climb->visit] && now_seconds() > until)
 			break;
 		for (size_t i = 0; i < 2; i++) {
 			gqe_bench_times times;
@@ -208,10 +217,44 @@ static gqe_status sample_pair(const struct climb *climb, gqe_bench *benches[2], 
 	return GQE_OK;
 }
 
-/* Moves the entry, samples and all, to the record. */
-static gqe_status keep_entry(struct record *record, struct record_entry *entry, gqe_error *error)
+/* What an earlier visit left of the same rung and attention; NULL: it is the first. */
+static struct record_entry *find_entry(const struct record *record, const struct climb *climb, gqe_bench_what what, uint32_t tokens,
+				       gqe_attention attention)
 {
-	struct record_entry *kept = record_grow(&record->entries, &record->entry_count, sizeof(*kept));
+	for (size_t i = 0; i < record->entry_count; i++) {
+		struct record_entry *entry = &record->entries[i];
+		if (strcmp(entry->what, gqe_bench_what_name(what)) == 0 && entry->tokens == tokens &&
+		    strcmp(entry->attention, bench_attention_name(attention)) == 0 &&
+		    strcmp(entry->path, gqe_path_name(climb->path)) == 0 &&
+		    strcmp(entry->dtype, bench_dtype_name(climb->dtype)) == 0 &&
+		    entry->shape.hidden == climb->ladder->config.hidden_size)
+			return entry;
+	}
+	return NULL;
+}
+
+static gqe_status append_samples(struct record_entry *to, const struct record_entry *from, gqe_error *error)
+{
+	gqe_status status = GQE_OK;
+	for (uint32_t i = 0; i < from->samples.count && status == GQE_OK; i++) {
+		gqe_bench_times times = {
+			.gpu_ms = from->samples.gpu_ms[i], .wall_ms = from->samples.wall_ms[i], .cpu_ms = from->samples.cpu_ms[i]};
+		for (int step = 0; step < GQE_LAYER_STEP_COUNT; step++)
+			times.step_ms[step] = from->step_ms[step] ? from->step_ms[step][i] : 0;
+		status = add_entry_sample(to, &times, error);
+	}
+	return status;
+}
+
+/* Moves the entry, samples and all, to the record, or its samples to the entry of an earlier visit. */
+static gqe_status keep_entry(const struct climb *climb, gqe_bench_what what, uint32_t tokens, gqe_attention attention,
+			     struct record_entry *entry, gqe_error *error)
+{
+	struct record *record = climb->report->record;
+	struct record_entry *kept = find_entry(record, climb, what, tokens, attention);
+	if (kept)
+		return append_samples(kept, entry, error);
+	kept = record_grow(&record->entries, &record->entry_count, sizeof(*kept));
 	if (!kept)
 		return error_no_memory(error);
 	*kept = *entry;
@@ -235,7 +278,7 @@ static gqe_status measure_rung(struct climb *climb, gqe_bench_what what, uint32_
 	for (size_t i = 0; i < 2; i++) {
 		gqe_bench_destroy(&benches[i]);
 		if (status == GQE_OK)
-			status = keep_entry(climb->report->record, &entries[i], error);
+			status = keep_entry(climb, what, tokens, attentions[i], &entries[i], error);
 		record_entry_free(&entries[i]);
 	}
 	if (status == GQE_OK) {
@@ -250,7 +293,7 @@ static gqe_status measure_rung(struct climb *climb, gqe_bench_what what, uint32_
 /* Whether the rung fits into what is left, judged by the last one. */
 static bool fits(const struct climb *climb, gqe_bench_what what, uint32_t tokens)
 {
-	const double passes = 2.0 * (1 + WARMUPS + LEAST_SAMPLES);
+	const double passes = 2.0 * (1 + WARMUPS + least_samples[climb->visit]);
 	return now_seconds() + climb->create_seconds + climb->seconds_per_flop * passes * rung_flop(climb->ladder, what, tokens) <
 	       climb->until;
 }
@@ -263,6 +306,10 @@ static gqe_status try_rung(struct climb *climb, gqe_bench_what what, uint32_t to
 	const char *reason = "no time was left";
 	if (interrupt_seen())
 		return error_set(error, GQE_CANCELLED, "cancelled");
+	if (climb->visit > 0 && !find_entry(climb->report->record, climb, what, tokens, GQE_ATTENTION_GQA)) {
+		*ended = true; /* the first visit came no higher */
+		return GQE_OK;
+	}
 	climb->report->deadline = climb->until;
 	if (fits(climb, what, tokens)) {
 		status = measure_rung(climb, what, tokens, &cause);
@@ -275,6 +322,8 @@ static gqe_status try_rung(struct climb *climb, gqe_bench_what what, uint32_t to
 		reason = status == GQE_CANCELLED ? "took longer than the time left" : cause.message;
 	}
 	*ended = true;
+	if (climb->visit > 0)
+		return GQE_OK; /* it has samples already */
 	return report_skip(climb->report, reason, error, "%s shape, %s path, %s: %s of %u tokens and more", climb->ladder->name,
 			   gqe_path_name(climb->path), bench_dtype_name(climb->dtype), gqe_bench_what_name(what), tokens);
 }
@@ -294,6 +343,22 @@ static gqe_status climb_ladder(struct climb *climb, gqe_error *error)
 	return status == GQE_OK ? try_rung(climb, GQE_BENCH_GEMM, climb->ladder->gemm_rows, &no_gemm, error) : status;
 }
 
+/* One path and dtype. The small ladder may use half of a visit. */
+static gqe_status visit_ladders(struct climb *climb, double end, gqe_error *error)
+{
+	const double began = now_seconds();
+	gqe_status status = GQE_OK;
+	for (climb->visit = 0; climb->visit < VISITS && status == GQE_OK; climb->visit++) {
+		const double now = now_seconds(), visit_end = began + visit_ends[climb->visit] * (end - began);
+		for (size_t i = 0; i < LADDER_COUNT && status == GQE_OK; i++) {
+			climb->ladder = &ladders[i];
+			climb->until = i + 1 == LADDER_COUNT ? visit_end : now + 0.5 * (visit_end - now);
+			status = climb_ladder(climb, error);
+		}
+	}
+	return status;
+}
+
 /* One path, every dtype. */
 static gqe_status climb_path(struct report *report, const gqe_device_info *device, gqe_path path, bool preferred, double until,
 			     gqe_error *error)
@@ -310,13 +375,9 @@ static gqe_status climb_path(struct report *report, const gqe_device_info *devic
 	for (size_t i = 0; i < dtype_count && status == GQE_OK; i++) {
 		const double now = now_seconds();
 		climb.dtype = dtypes[i];
-		/* Most of the time for f32, as every device has it; the small ladder may use half of a dtype's. */
+		/* Most of the time for f32, as every device has it. */
 		const double end = i + 1 == dtype_count ? until : now + F32_PART * (until - now);
-		for (size_t l = 0; l < LADDER_COUNT && status == GQE_OK; l++) {
-			climb.ladder = &ladders[l];
-			climb.until = l + 1 == LADDER_COUNT ? end : now + 0.5 * (end - now);
-			status = climb_ladder(&climb, error);
-		}
+		status = visit_ladders(&climb, end, error);
 	}
 	for (int i = 0; i < BENCH_PEAK_COUNT; i++)
 		gqe_bench_destroy(&climb.peaks[i]);
