@@ -147,7 +147,7 @@ uint32_t gqe_tile_candidates(const struct gqe_capabilities *capabilities, enum g
 	};
 	if (path == GQE_PATH_SCALAR)
 		offer_scalar_tiles(&candidates);
-	else if (path == GQE_PATH_SUBGROUP)
+	else if (path == GQE_PATH_SUBGROUP || path == GQE_PATH_PACKED)
 		offer_subgroup_tiles(&candidates);
 	else if (gqe_is_matrix_path(path))
 		offer_matrix_tiles(&candidates);
