@@ -53,7 +53,8 @@ struct climb {
 	const struct ladder *ladder;
 	int visit;
 	gqe_bench *peaks[BENCH_PEAK_COUNT];      /* NULL: the device has none */
-	double until;                            /* when the time for this path and dtype is over */
+	double until;                            /* no rung is begun that would not be done by then */
+	double end;                              /* of the time of this path and dtype */
 	double create_seconds, seconds_per_flop; /* of the rungs so far, the least, and the last; 0 before the first */
 };
 
@@ -310,7 +311,8 @@ static gqe_status try_rung(struct climb *climb, gqe_bench_what what, uint32_t to
 		*ended = true; /* the first visit came no higher */
 		return GQE_OK;
 	}
-	climb->report->deadline = climb->until;
+	/* A rung that is dearer than it looked, as when a driver compiles slowly, may go on. */
+	climb->report->deadline = climb->end;
 	if (fits(climb, what, tokens)) {
 		status = measure_rung(climb, what, tokens, &cause);
 		if (status == GQE_OK)
@@ -348,6 +350,7 @@ static gqe_status visit_ladders(struct climb *climb, double end, gqe_error *erro
 {
 	const double began = now_seconds();
 	gqe_status status = GQE_OK;
+	climb->end = end;
 	for (climb->visit = 0; climb->visit < VISITS && status == GQE_OK; climb->visit++) {
 		const double now = now_seconds(), visit_end = began + visit_ends[climb->visit] * (end - began);
 		for (size_t i = 0; i < LADDER_COUNT && status == GQE_OK; i++) {
