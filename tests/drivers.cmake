@@ -30,6 +30,9 @@ message(STATUS "test driver SwiftShader: ${GQE_SWIFTSHADER}")
 
 # Layers of the machine other than validation have no place in a test, and its caches are not touched.
 set(common_environment XDG_RUNTIME_DIR=/tmp VK_LOADER_LAYERS_DISABLE=~implicit~ XDG_CACHE_HOME=${CMAKE_CURRENT_BINARY_DIR}/cache)
+if(GQE_SANITIZE)
+  list(APPEND common_environment LSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/leak_suppressions.txt)
+endif()
 if(GQE_SANITIZE_THREADS)
   list(APPEND common_environment TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/thread_suppressions.txt)
 endif()

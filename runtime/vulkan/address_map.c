@@ -65,6 +65,9 @@ void gqe_address_map_remove(struct gqe_vulkan *vulkan, uint64_t address, uint64_
 	while (end < map->count && map->buffers[end].address - address < bytes) {
 		end++;
 	}
+	if (end == first) {
+		return; /* also the map without an array */
+	}
 	memmove(&map->buffers[first], &map->buffers[end], (map->count - end) * sizeof(*map->buffers));
 	map->count -= end - first;
 }

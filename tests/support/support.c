@@ -1,11 +1,20 @@
 #include "support.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#ifdef __SANITIZE_ADDRESS__
+/* Keeps the driver in memory to the end, so that the leak checker can name whose a leak is: see leak_suppressions.txt. */
+__attribute__((constructor)) static void keep_driver_loaded(void)
+{
+	dlopen("libvulkan_lvp.so", RTLD_LAZY | RTLD_NODELETE);
+}
+#endif
 
 static bool environment_is(const char *name, const char *value)
 {
