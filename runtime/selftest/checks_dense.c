@@ -1,6 +1,8 @@
 /* embed, norm, gemm, activation, nll: the kernels that any transformer has. */
 #include "selftest/checks.h"
 
+#include <math.h>
+
 #include <string.h>
 
 #include "reference/reference.h"
@@ -127,7 +129,7 @@ void gqe_check_gemm(struct gqe_check *check)
 	gqe_reference_gemm(check->threads, rows, cols, depth, a, a_stride, w, depth, has_bias ? bias : NULL,
 			   residual == RESIDUAL_NONE ? NULL : added, expected, c_stride);
 	bool is_f16 = gqe_check_multiplies_f16(check, GQE_KERNEL_GEMM);
-	gqe_check_compare(check, c, expected, is_f16 ? GQE_CHECK_TOLERANCE_SUM_F16 : GQE_CHECK_TOLERANCE_SUM);
+	gqe_check_compare(check, c, expected, is_f16 ? GQE_CHECK_TOLERANCE_SUM_F16 : GQE_CHECK_TOLERANCE_DEEP_SUM(depth));
 }
 
 void gqe_check_activation(struct gqe_check *check)
