@@ -24,9 +24,6 @@ GQE_KERNELS(GQE_CHECK_FUNCTION)
  */
 #define GQE_CHECK_TOLERANCE_ELEMENTWISE 5e-7
 #define GQE_CHECK_TOLERANCE_SUM 1e-6
-/* The sums of depth / GQE_GEMM_BLOCK blocks are added one after another: the error grows with the root of their number, visibly
- * from 64 on. */
-#define GQE_CHECK_TOLERANCE_DEEP_SUM(depth) (GQE_CHECK_TOLERANCE_SUM * fmax(1, sqrt((depth) / 16384.0)))
 #define GQE_CHECK_TOLERANCE_ATTENTION(spread) (1e-6 * (1 + (spread)))
 #define GQE_CHECK_TOLERANCE_SUM_F16 1e-3
 #define GQE_CHECK_TOLERANCE_ATTENTION_F16(spread) (5e-4 * (1 + (spread)))

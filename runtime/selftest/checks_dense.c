@@ -1,8 +1,6 @@
 /* embed, norm, gemm, activation, nll: the kernels that any transformer has. */
 #include "selftest/checks.h"
 
-#include <math.h>
-
 #include <string.h>
 
 #include "reference/reference.h"
@@ -77,8 +75,12 @@ void gqe_check_gemm(struct gqe_check *check)
 	uint32_t rows = gqe_check_tokens(check), cols = gqe_check_between(check, 1, 200);
 	uint32_t depth = gqe_check_between(check, 1, check->number % 3 == 2 ? 1200 : 300);
 	if (check->number % 4 == 3 && check->recorder.capabilities->max_loop_iterations != UINT32_MAX) {
-		/* Deeper than the scalar path may take at once. */
-		rows = cols = 2;
+		/*
+		 * Deeper than the scalar path may take at once. Over so many columns the error is 4e-7; over a few, whose sums may
+		 * all be small, it would be anything.
+		 */
+		rows = 2;
+		cols = 64;
 		depth = check->recorder.capabilities->max_loop_iterations + 5;
 	}
 	uint32_t a_stride = depth + gqe_check_between(check, 0, 3), c_stride = cols + gqe_check_between(check, 0, 3);
@@ -129,7 +131,7 @@ void gqe_check_gemm(struct gqe_check *check)
 	gqe_reference_gemm(check->threads, rows, cols, depth, a, a_stride, w, depth, has_bias ? bias : NULL,
 			   residual == RESIDUAL_NONE ? NULL : added, expected, c_stride);
 	bool is_f16 = gqe_check_multiplies_f16(check, GQE_KERNEL_GEMM);
-	gqe_check_compare(check, c, expected, is_f16 ? GQE_CHECK_TOLERANCE_SUM_F16 : GQE_CHECK_TOLERANCE_DEEP_SUM(depth));
+	gqe_check_compare(check, c, expected, is_f16 ? GQE_CHECK_TOLERANCE_SUM_F16 : GQE_CHECK_TOLERANCE_SUM);
 }
 
 void gqe_check_activation(struct gqe_check *check)
