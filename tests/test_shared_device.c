@@ -193,6 +193,11 @@ static void submits_wait_for_and_signal_semaphores(void **state)
 	for (int pass = 0; pass < PASSES; pass++)
 		assert_memory_equal(io[pass + 1].host, test.want + pass * test.count, test.count * sizeof(float));
 	gqe_layer_destroy(&layer);
+	/*
+	 * Mesa 25.0's thread that submits still reads a timeline semaphore after its last value can be seen, and the fence too: it
+	 * must have ended before the semaphore may.
+	 */
+	assert_int_equal(app->vkQueueWaitIdle(app->queue), VK_SUCCESS);
 	app->vkDestroySemaphore(app->device, semaphore, NULL);
 	for (int i = 0; i <= PASSES; i++)
 		app_free_buffer(app, &io[i]);

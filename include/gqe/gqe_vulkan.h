@@ -113,7 +113,10 @@ typedef struct gqe_vulkan_layer_io {
  */
 GQE_API gqe_status gqe_layer_record(gqe_layer *layer, VkCommandBuffer commands, const gqe_vulkan_layer_io *io, gqe_error *error);
 
-/* A timeline semaphore and the value that is waited for, or that it is set to. */
+/*
+ * A timeline semaphore and the value that is waited for, or that it is set to. Before it is destroyed the queue must be idle
+ * (vkQueueWaitIdle): Mesa 25.0 still reads it for a moment after its last value can be seen.
+ */
 typedef struct gqe_vulkan_semaphore {
 	VkSemaphore semaphore;
 	uint64_t value;
