@@ -12,20 +12,6 @@
 /* 4 experts in 2 groups. */
 #define TINY "--hidden", "48", "--heads", "4", "--kv-heads", "2", "--head-dim", "16", "--samples", "2", "--warmup", "0"
 
-static int open_folder(void **state)
-{
-	(void)state;
-	program_open_folder();
-	return 0;
-}
-
-static int remove_folder_again(void **state)
-{
-	(void)state;
-	program_remove_folder();
-	return 0;
-}
-
 static void wrong_options_are_exit_code_2(void **state)
 {
 	(void)state;
@@ -281,5 +267,5 @@ int main(void)
 		cmocka_unit_test(a_plot_is_a_png_of_1200_by_800),
 		cmocka_unit_test(an_interrupt_cancels),
 	};
-	return cmocka_run_group_tests(tests, open_folder, remove_folder_again);
+	return cmocka_run_group_tests(tests, program_open_folder, program_remove_folder);
 }

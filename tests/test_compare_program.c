@@ -73,8 +73,7 @@ static cJSON *record_with_text(const char *object, const char *key, const char *
 
 static int make_records(void **state)
 {
-	(void)state;
-	program_open_folder();
+	program_open_folder(state);
 	write_record("base.json", committed());
 	write_record("slow.json", slower_record(3));
 	write_record("fast.json", slower_record(1.0 / 3));
@@ -82,13 +81,6 @@ static int make_records(void **state)
 	cJSON *failed = committed();
 	cJSON_SetNumberValue(member(cJSON_GetArrayItem(member(member(failed, "selftest"), "kernels"), 0), "failed"), 1);
 	write_record("failed.json", failed);
-	return 0;
-}
-
-static int remove_folder_again(void **state)
-{
-	(void)state;
-	program_remove_folder();
 	return 0;
 }
 
@@ -379,5 +371,5 @@ int main(void)
 		cmocka_unit_test(broken_bytes),
 		cmocka_unit_test(hostile_members),
 	};
-	return cmocka_run_group_tests(tests, make_records, remove_folder_again);
+	return cmocka_run_group_tests(tests, make_records, program_remove_folder);
 }

@@ -17,8 +17,7 @@ static struct model_fixture bytes_model;
 
 static int make_files(void **state)
 {
-	(void)state;
-	program_open_folder();
+	program_open_folder(state);
 	bytes_model = (struct model_fixture){.config = small_model_config(), .seed = 5};
 	bytes_model.config.vocab_size = 256;
 	model_fixture_init(&bytes_model);
@@ -27,10 +26,8 @@ static int make_files(void **state)
 
 static int remove_files(void **state)
 {
-	(void)state;
 	model_fixture_free(&bytes_model);
-	program_remove_folder();
-	return 0;
+	return program_remove_folder(state);
 }
 
 static void help_goes_to_stdout(void **state)

@@ -9,20 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static int open_folder(void **state)
-{
-	(void)state;
-	program_open_folder();
-	return 0;
-}
-
-static int remove_folder_again(void **state)
-{
-	(void)state;
-	program_remove_folder();
-	return 0;
-}
-
 static void wrong_calls(void **state)
 {
 	(void)state;
@@ -110,5 +96,5 @@ int main(void)
 		cmocka_unit_test(a_record_has_the_schema),
 		cmocka_unit_test(a_cancel_keeps_what_was_measured),
 	};
-	return cmocka_run_group_tests(tests, open_folder, remove_folder_again);
+	return cmocka_run_group_tests(tests, program_open_folder, program_remove_folder);
 }

@@ -14,19 +14,11 @@ static const char text[] = "In the beginning <God> created the heaven & the eart
 
 static int open_folder(void **state)
 {
-	(void)state;
-	program_open_folder();
+	program_open_folder(state);
 	FILE *file = fopen(in_folder("text"), "wb");
 	assert_non_null(file);
 	assert_int_equal(fwrite(text, 1, sizeof(text) - 1, file), sizeof(text) - 1);
 	assert_int_equal(fclose(file), 0);
-	return 0;
-}
-
-static int remove_folder_again(void **state)
-{
-	(void)state;
-	program_remove_folder();
 	return 0;
 }
 
@@ -112,5 +104,5 @@ int main(void)
 		cmocka_unit_test(figures_agree_with_each_other),
 		cmocka_unit_test(a_page_and_a_picture),
 	};
-	return cmocka_run_group_tests(tests, open_folder, remove_folder_again);
+	return cmocka_run_group_tests(tests, open_folder, program_remove_folder);
 }

@@ -11,14 +11,18 @@
 
 static char folder[256];
 
-void program_open_folder(void)
+int program_open_folder(void **state)
 {
+	(void)state;
 	make_folder(folder);
+	return 0;
 }
 
-void program_remove_folder(void)
+int program_remove_folder(void **state)
 {
+	(void)state;
 	remove_folder(folder);
+	return 0;
 }
 
 const char *in_folder(const char *name)

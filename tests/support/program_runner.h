@@ -11,8 +11,8 @@
 #include <sys/types.h>
 
 /* For a group's set-up and tear-down. */
-void program_open_folder(void);
-void program_remove_folder(void);
+int program_open_folder(void **state);
+int program_remove_folder(void **state);
 /* The path of a file in the folder; good for the next seven calls. */
 const char *in_folder(const char *name);
 /* malloc'ed, ends with NUL. */
