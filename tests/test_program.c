@@ -55,6 +55,8 @@ static void usage_errors_are_exit_code_2_and_name_the_remedy(void **state)
 	const char *const nothing[] = {NULL};
 	expect(finish(start(nothing, NULL, NULL)), 2, "Usage:");
 	expect(RUN("runn"), 2, "did you mean 'run'");
+	expect(RUN("bnech"), 2, "did you mean 'bench'");
+	expect(RUN("bench", "--sqe", "3"), 2, "did you mean '--seq'?");
 	expect(RUN("--jsn"), 2, "unknown option '--jsn'");
 	expect(RUN("run", "m", "--promt", "x"), 2, "gqe run: unknown option '--promt'; did you mean '--prompt'?");
 	expect(RUN("run", "m", "--promt=x"), 2, "did you mean '--prompt'?");

@@ -53,8 +53,15 @@ static void print_device(const gqe_device_info *device)
 	       yes_no(device->has_float16), yes_no(device->has_timestamps));
 	if (device->matrix_shape_count > 0)
 		printf("   matrices    %s (f16 in, f32 out)\n", shapes);
-	if (device->quirks)
-		printf("   quirks      worked around: 0x%x\n", device->quirks);
+	if (device->quirks) {
+		const char *separator = "   quirks      worked around: ";
+		for (uint32_t bit = 0; gqe_quirk_name(bit); bit++)
+			if (device->quirks >> bit & 1) {
+				printf("%s%s", separator, gqe_quirk_name(bit));
+				separator = ", ";
+			}
+		printf("\n");
+	}
 	if (device->usable)
 		printf("   paths       %s; dtypes f32%s\n", paths, device->has_16bit_storage ? ", f16" : "");
 	else
@@ -91,7 +98,10 @@ static cJSON *full_json(const gqe_device_info *device)
 		const int sizes[] = {(int)shape->m, (int)shape->n, (int)shape->k};
 		cJSON_AddItemToArray(shapes, cJSON_CreateIntArray(sizes, 3));
 	}
-	cJSON_AddNumberToObject(object, "quirks", device->quirks);
+	cJSON *quirks = cJSON_AddArrayToObject(object, "quirks");
+	for (uint32_t bit = 0; gqe_quirk_name(bit); bit++)
+		if (device->quirks >> bit & 1)
+			cJSON_AddItemToArray(quirks, cJSON_CreateString(gqe_quirk_name(bit)));
 	return object;
 }
 

@@ -75,26 +75,26 @@ struct nearest nearest_begin(const char *typed, size_t length)
 	return (struct nearest){.typed = typed, .length = length, .distance = SIZE_MAX};
 }
 
-/* Levenshtein distance by one row of the table; SIZE_MAX for words too long to compare. */
+/* Letters to change, insert, remove, or swap with their neighbour; SIZE_MAX for words too long to compare. */
 static size_t edit_distance(const char *a, size_t a_length, const char *b)
 {
-	size_t b_length = strlen(b), row[NEAREST_MAX_LENGTH + 1];
+	size_t b_length = strlen(b), table[NEAREST_MAX_LENGTH + 1][NEAREST_MAX_LENGTH + 1];
 	if (a_length > NEAREST_MAX_LENGTH || b_length > NEAREST_MAX_LENGTH)
 		return SIZE_MAX;
-	for (size_t j = 0; j <= b_length; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= a_length; i++) {
-		size_t diagonal = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= b_length; j++) {
-			size_t replace = diagonal + (a[i - 1] != b[j - 1]);
-			diagonal = row[j];
-			size_t remove = row[j] + 1, insert = row[j - 1] + 1;
-			row[j] = replace < remove ? replace : remove;
-			row[j] = row[j] < insert ? row[j] : insert;
+	for (size_t i = 0; i <= a_length; i++)
+		for (size_t j = 0; j <= b_length; j++) {
+			size_t best = i == 0 ? j : i;
+			if (i > 0 && j > 0) {
+				best = table[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+				best = table[i - 1][j] < best ? table[i - 1][j] + 1 : best;
+				best = table[i][j - 1] < best ? table[i][j - 1] + 1 : best;
+			}
+			bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+			if (swapped && table[i - 2][j - 2] < best)
+				best = table[i - 2][j - 2] + 1;
+			table[i][j] = best;
 		}
-	}
-	return row[b_length];
+	return table[a_length][b_length];
 }
 
 void nearest_offer(struct nearest *nearest, const char *word)

@@ -146,8 +146,11 @@ typedef struct gqe_device_info {
 	gqe_path paths[8]; /* the paths this device gets, the preferred one last */
 	uint32_t matrix_shape_count;
 	gqe_matrix_shape matrix_shapes[GQE_MAX_MATRIX_SHAPES]; /* cooperative matrices with f16 factors and f32 sums */
-	uint32_t quirks;                                       /* known driver problems that are worked around, for display only */
+	uint32_t quirks; /* known driver problems that are worked around, a bit each, for display only: see gqe_quirk_name */
 } gqe_device_info;
+
+/* "loop_limit", ...: what bit `bit` of gqe_device_info.quirks stands for; NULL past the last. Static. Thread-safe. */
+GQE_API const char *gqe_quirk_name(uint32_t bit);
 
 typedef struct gqe_device_list {
 	uint32_t count;

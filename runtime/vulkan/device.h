@@ -22,7 +22,8 @@ enum gqe_quirk {
 	GQE_QUIRK_BROKEN_SUBGROUP = 1u << 1,   /* broken_subgroup: half of a subgroup's invocations never run */
 	GQE_QUIRK_LOOP_LIMIT = 1u << 2,        /* loop_limit: loops end early, see gqe_capabilities.max_loop_iterations */
 	GQE_QUIRK_SLOW_UNIFORM_LOAD = 1u << 3, /* slow_uniform_load: one address in all lanes costs as many loads as lanes */
-	GQE_QUIRK_SLOW_MATRIX = 1u << 4        /* slow_matrix: cooperative matrices are advertised and emulated */
+	GQE_QUIRK_SLOW_MATRIX = 1u << 4,       /* slow_matrix: cooperative matrices are advertised and emulated */
+	GQE_QUIRK_END = 1u << 5                /* past the last; gqe_quirk_name has as many names */
 };
 
 /*

@@ -7,6 +7,14 @@
 #define VENDOR_NVIDIA 0x10de
 #define VENDOR_INTEL 0x8086
 
+const char *gqe_quirk_name(uint32_t bit)
+{
+	static const char *const names[] = {"broken_pipeline_cache", "broken_subgroup", "loop_limit", "slow_uniform_load",
+					    "slow_matrix"};
+	_Static_assert(GQE_QUIRK_END == 1u << GQE_COUNT(names), "a name for every quirk, in the order of the bits");
+	return bit < GQE_COUNT(names) ? names[bit] : NULL;
+}
+
 /* Intel GPUs with matrix engines that Mesa 25 knows: DG2, Lunar Lake, Battlemage. */
 static bool intel_has_matrix_engine(uint32_t device_id)
 {

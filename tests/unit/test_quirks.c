@@ -85,6 +85,17 @@ static void test_an_unknown_device_has_none(void **state)
 	assert_int_equal(gqe_quirks(UINT32_MAX, UINT32_MAX, (VkDriverId)12345, UINT32_MAX, UINT32_MAX), 0);
 }
 
+static void test_every_quirk_has_a_name(void **state)
+{
+	(void)state;
+	uint32_t bit = 0;
+	while (gqe_quirk_name(bit))
+		bit++;
+	assert_int_equal(1u << bit, GQE_QUIRK_END);
+	assert_string_equal(gqe_quirk_name(2), "loop_limit");
+	assert_null(gqe_quirk_name(UINT32_MAX));
+}
+
 static enum gqe_architecture amd(uint32_t device_id, uint32_t smallest_subgroup)
 {
 	const struct gqe_capabilities capabilities = {.subgroup_size_min = smallest_subgroup};
@@ -130,6 +141,7 @@ int main(void)
 		cmocka_unit_test(test_cpu_drivers_before_mesa_26_1_load_lane_by_lane),
 		cmocka_unit_test(test_anv_before_26_emulates_matrices_where_there_are_no_engines),
 		cmocka_unit_test(test_an_unknown_device_has_none),
+		cmocka_unit_test(test_every_quirk_has_a_name),
 		cmocka_unit_test(test_amd_families),
 		cmocka_unit_test(test_intel_and_nvidia_families),
 	};
