@@ -33,13 +33,13 @@ static void note_message(void *user, gqe_log_level level, const char *message)
 
 static gqe_status open_context(gqe_context **context, gqe_error *error)
 {
-	const char *validation = getenv("GQE_TEST_VALIDATION"), *path = getenv("GQE_TEST_PATH");
+	const char *validation = getenv("GQE_TEST_VALIDATION");
 	gqe_vulkan_import import = {.size = sizeof(import), .get_instance_proc_addr = layer_entry()};
 	gqe_context_params params = {
 		.size = sizeof(params),
 		.cache_dir = test.cache_dir,
 		.validation = validation && validation[0] == '1',
-		.force_path = path && strcmp(path, "scalar") == 0 ? GQE_PATH_SCALAR : 0,
+		.force_path = path_under_test(),
 		/* As many submits in every run: otherwise the machine's load decides which calls there are. */
 		.submit_target_ms = 60000,
 		.submit_cap_ms = 60000,

@@ -28,6 +28,7 @@ static void every_kernel_passes_with_every_seed(void **state)
 		gqe_error error = {0};
 		gqe_selftest_params params = {
 			.size = sizeof(params),
+			.path = path_under_test(),
 			.seed = seed,
 			.cases = 4, /* the third splits attention over key ranges, the fourth has an odd head size */
 			.max_tokens = small_scale() ? 40 : 200,
@@ -55,6 +56,7 @@ static void every_kernel_passes_up_to_4099_tokens(void **state)
 		struct tally tally = {0};
 		gqe_error error = {0};
 		gqe_selftest_params params = {.size = sizeof(params),
+					      .path = path_under_test(),
 					      .seed = 4099 + i,
 					      .cases = 5, /* 1 token; 4099; an edge of a tile; anything between */
 					      .max_tokens = 4099,

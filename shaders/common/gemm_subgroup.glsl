@@ -16,11 +16,15 @@ layout(buffer_reference, std430, buffer_reference_align = 4) buffer FloatEights
 };
 /*
  * Two words of weights at a time, as pointers that are never followed: the one type of 64 bits that needs no 64-bit integers. A CPU
- * driver loads lane by lane, and 64 bits cost it as much as 32.
+ * driver loads lane by lane, and 64 bits cost it as much as 32. What they point to says that they lie at multiples of 8.
  */
+layout(buffer_reference, std430, buffer_reference_align = 8) buffer Words
+{
+	uint unused;
+};
 layout(buffer_reference, std430, buffer_reference_align = 8) buffer WeightEights
 {
-	Floats at[][GEMM_EIGHT * WEIGHT_BYTES / 8];
+	Words at[][GEMM_EIGHT * WEIGHT_BYTES / 8];
 };
 
 float block_sum[config_rows * config_columns]; /* [rows, columns] */

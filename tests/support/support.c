@@ -33,18 +33,28 @@ static void log_message(void *user, gqe_log_level level, const char *message)
 	fprintf(stderr, "log %d: %s\n", (int)level, message);
 }
 
+gqe_path path_under_test(void)
+{
+	const char *name = getenv("GQE_TEST_PATH");
+	if (!name || !name[0])
+		return 0;
+	for (gqe_path path = GQE_PATH_SCALAR; path <= GQE_PATH_MATRIX2; path++)
+		if (strcmp(name, gqe_path_name(path)) == 0)
+			return path;
+	fail_msg("GQE_TEST_PATH: there is no path '%s'", name);
+	return 0;
+}
+
 gqe_context *open_device(const gqe_context_params *params)
 {
 	gqe_context_params with = params ? *params : (gqe_context_params){0};
 	gqe_context *context = NULL;
 	gqe_error error = {0};
-	const char *device = getenv("GQE_DEVICE"), *path = getenv("GQE_TEST_PATH");
+	const char *device = getenv("GQE_DEVICE");
 	with.size = sizeof(with);
 	with.device = device && device[0] ? device : NULL;
-	if (path && path[0])
-		for (gqe_path known = GQE_PATH_SCALAR; known <= GQE_PATH_MATRIX2; known++)
-			if (strcmp(path, gqe_path_name(known)) == 0)
-				with.force_path = known;
+	if (path_under_test() != 0)
+		with.force_path = path_under_test();
 	with.validation = environment_is("GQE_TEST_VALIDATION", "1") && !environment_is("GQE_DEVICE", "reference");
 	if (!with.log)
 		with.log = log_message;

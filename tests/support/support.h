@@ -1,7 +1,7 @@
 /*
  * What the tests share: the device under test, comparison with a tolerance, random numbers, temporary folders. The environment:
  *   GQE_DEVICE           the device under test (default: auto), as for the program
- *   GQE_TEST_PATH        "scalar" or "subgroup": the kernel path (default: the best)
+ *   GQE_TEST_PATH        the kernel path, such as "scalar" (default: the best)
  *   GQE_TEST_VALIDATION  1: run under the validation layer; any error fails the test
  *   GQE_TEST_SCALE       "small": small shapes only, for drivers that compute a hundred times slower than others
  */
@@ -23,6 +23,8 @@
 
 /* The device under test; a failure to open it fails the test. `params` may be NULL: fields beyond the environment's. */
 gqe_context *open_device(const gqe_context_params *params);
+/* GQE_TEST_PATH; 0: not set. */
+gqe_path path_under_test(void);
 gqe_context *open_reference(void);
 /* Destroys it; validation errors fail the test. */
 void close_context(gqe_context **context);
