@@ -53,11 +53,9 @@ static void compute_expected(void)
 
 static void open_shared(const VkDeviceCreateInfo *device_info)
 {
-	const char *path = getenv("GQE_TEST_PATH");
 	gqe_vulkan_import import = app_import(&test.app);
 	import.device_info = device_info;
-	gqe_context_params params = {.size = sizeof(params), .vulkan = &import};
-	params.force_path = path && strcmp(path, "scalar") == 0 ? GQE_PATH_SCALAR : 0;
+	gqe_context_params params = {.size = sizeof(params), .vulkan = &import, .force_path = path_under_test()};
 	gqe_error error = {0};
 	assert_ok(gqe_context_create(&params, &test.context, &error), &error);
 }

@@ -9,10 +9,16 @@ const uint gemm_columns = config_subgroup * config_columns;
 
 #define GEMM_EIGHT 8
 
-/* Rows of a and w in eights; a's may begin anywhere. */
+/*
+ * Rows of a and w in eights; a's may begin anywhere. An eight is a struct, as an array of arrays makes glslang declare a capability of
+ * descriptors that nothing here needs.
+ */
+struct FloatEight {
+	float at[GEMM_EIGHT];
+};
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer FloatEights
 {
-	float at[][GEMM_EIGHT];
+	FloatEight eight[];
 };
 /*
  * Two words of weights at a time, as pointers that are never followed: the one type of 64 bits that needs no 64-bit integers. A CPU
@@ -22,9 +28,12 @@ layout(buffer_reference, std430, buffer_reference_align = 8) buffer Words
 {
 	uint unused;
 };
+struct WeightEight {
+	Words at[GEMM_EIGHT * WEIGHT_BYTES / 8];
+};
 layout(buffer_reference, std430, buffer_reference_align = 8) buffer WeightEights
 {
-	Words at[][GEMM_EIGHT * WEIGHT_BYTES / 8];
+	WeightEight eight[];
 };
 
 float block_sum[config_rows * config_columns]; /* [rows, columns] */
@@ -62,12 +71,12 @@ void multiply_eight(uint eight)
 	[[unroll]] for (uint c = 0; c < config_columns; c++) {
 		WeightEights row = WeightEights(w_row[c]);
 #ifdef GQE_F16
-		uvec2 words0 = uvec2(row.at[eight][0]), words1 = uvec2(row.at[eight][1]);
+		uvec2 words0 = uvec2(row.eight[eight].at[0]), words1 = uvec2(row.eight[eight].at[1]);
 		vec4 low = vec4(unpackHalf2x16(words0.x), unpackHalf2x16(words0.y));
 		vec4 high = vec4(unpackHalf2x16(words1.x), unpackHalf2x16(words1.y));
 #else
-		vec4 low = uintBitsToFloat(uvec4(uvec2(row.at[eight][0]), uvec2(row.at[eight][1])));
-		vec4 high = uintBitsToFloat(uvec4(uvec2(row.at[eight][2]), uvec2(row.at[eight][3])));
+		vec4 low = uintBitsToFloat(uvec4(uvec2(row.eight[eight].at[0]), uvec2(row.eight[eight].at[1])));
+		vec4 high = uintBitsToFloat(uvec4(uvec2(row.eight[eight].at[2]), uvec2(row.eight[eight].at[3])));
 #endif
 		/* Not in a loop: a component chosen by a variable, even of an unrolled loop, can make a CPU driver 60 times slower. */
 		w[c * GEMM_EIGHT] = low.x;
@@ -81,7 +90,7 @@ void multiply_eight(uint eight)
 	}
 	[[unroll]] for (uint r = 0; r < config_rows; r++)
 		[[unroll]] for (uint i = 0; i < GEMM_EIGHT; i++) {
-			float x = FloatEights(a_row[r]).at[eight][i];
+			float x = FloatEights(a_row[r]).eight[eight].at[i];
 			[[unroll]] for (uint c = 0; c < config_columns; c++)
 				block_sum[r * config_columns + c] += x * w[c * GEMM_EIGHT + i];
 		}
