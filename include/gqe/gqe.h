@@ -4,9 +4,9 @@
  * The attention is the one of "Grouped Query Experts: Mixture-of-Experts on GQA Self-Attention" (arXiv 2606.20945, "the paper"
  * below). Symbols used in shapes, everywhere in this header:
  *
- *   B  sequences in a batch        T  tokens in a sequence        d  hidden size
- *   N  routed query-head experts   G  groups, = KV heads          M  = N/G, experts in a group
- *   k  experts a token runs in each group (top-k)                 d_h  head size (head_dim)
+ *     B  sequences in a batch        T  tokens in a sequence        d  hidden size
+ *     N  routed query-head experts   G  groups, = KV heads          M  = N/G, experts in a group
+ *     k  experts a token runs in each group (top-k)                 d_h  head size (head_dim)
  *
  * Rules that hold for every function:
  *
@@ -38,6 +38,7 @@
 extern "C" {
 #endif
 
+/* Stands before every function that the library exports. */
 #if defined(_WIN32) && defined(GQE_SHARED)
 #ifdef GQE_BUILDING
 #define GQE_API __declspec(dllexport)
@@ -50,9 +51,10 @@ extern "C" {
 #define GQE_API
 #endif
 
-#define GQE_VERSION_MAJOR 0
-#define GQE_VERSION_MINOR 1
-#define GQE_VERSION_PATCH 0
+#define GQE_VERSION_MAJOR 0 /* grows when programs that used an earlier one must be changed */
+#define GQE_VERSION_MINOR 1 /* grows with what is added */
+#define GQE_VERSION_PATCH 0 /* grows with what is mended */
+/* This header's version as one number that grows. */
 #define GQE_VERSION ((GQE_VERSION_MAJOR << 16) | (GQE_VERSION_MINOR << 8) | GQE_VERSION_PATCH)
 
 /* The GQE_VERSION that the library was built with. [any] */
@@ -62,7 +64,7 @@ GQE_API uint32_t gqe_version(void);
 
 /* The values are the exit codes of the program `gqe`. */
 typedef enum gqe_status {
-	GQE_OK = 0,
+	GQE_OK = 0,              /* done */
 	GQE_ERROR_INTERNAL = 1,  /* a driver call failed in a way that none of the others names; the message has the VkResult */
 	GQE_ERROR_USAGE = 2,     /* an argument of the call is wrong */
 	GQE_ERROR_NO_DEVICE = 3, /* no Vulkan loader, no driver, or no device that fits */
@@ -76,12 +78,19 @@ typedef enum gqe_status {
 /* "ok", "bad input", ... Never NULL, static. [any] */
 GQE_API const char *gqe_status_name(gqe_status status);
 
+/* Why a call failed; owned by the caller. */
 typedef struct gqe_error {
-	gqe_status status;
+	gqe_status status;  /* what the call returned */
 	char message[1024]; /* one English sentence or two, UTF-8, no newline at the end */
 } gqe_error;
 
-typedef enum gqe_log_level { GQE_LOG_ERROR = 1, GQE_LOG_WARNING = 2, GQE_LOG_INFO = 3, GQE_LOG_DEBUG = 4 } gqe_log_level;
+/* How much a message matters; a lower value matters more. */
+typedef enum gqe_log_level {
+	GQE_LOG_ERROR = 1,   /* a driver call failed, or the validation layer found something */
+	GQE_LOG_WARNING = 2, /* works, but not as well as it could */
+	GQE_LOG_INFO = 3,    /* what was chosen, and why */
+	GQE_LOG_DEBUG = 4    /* for whoever works on the library */
+} gqe_log_level;
 
 /*
  * Called on the thread that runs a gqe function (validation messages: on any thread the driver likes), so at once on several if
@@ -94,12 +103,13 @@ typedef bool (*gqe_progress_fn)(void *user, double done, double total);
 
 /* --------------------------------------------------------------------------------------------------------------- devices -- */
 
+/* What kind of device a Vulkan driver says it drives. */
 typedef enum gqe_device_type {
-	GQE_DEVICE_DISCRETE = 1,
-	GQE_DEVICE_INTEGRATED,
-	GQE_DEVICE_VIRTUAL,
-	GQE_DEVICE_CPU, /* a Vulkan driver that computes on the CPU */
-	GQE_DEVICE_OTHER
+	GQE_DEVICE_DISCRETE = 1, /* a GPU with memory of its own */
+	GQE_DEVICE_INTEGRATED,   /* a GPU that shares the processor's memory */
+	GQE_DEVICE_VIRTUAL,      /* a part of a GPU, in a virtual machine */
+	GQE_DEVICE_CPU,          /* a Vulkan driver that computes on the CPU */
+	GQE_DEVICE_OTHER         /* none of these, or a driver that could not be asked */
 } gqe_device_type;
 
 /* How a kernel is written for a class of devices; a device gets every path it has the features for. */
@@ -111,40 +121,47 @@ typedef enum gqe_path {
 	GQE_PATH_MATRIX2 = 5   /* VK_NV_cooperative_matrix2: the softmax stays in the matrices */
 } gqe_path;
 
-/* "scalar", "subgroup", "packed", "matrix", "matrix2". */
+/* "scalar", "subgroup", "packed", "matrix", "matrix2"; "?" for anything else. Static. [any] */
 GQE_API const char *gqe_path_name(gqe_path path);
 
 /* Products of an m x k by a k x n matrix. */
 typedef struct gqe_matrix_shape {
-	uint32_t m, n, k;
+	uint32_t m; /* rows of the first factor and of the product */
+	uint32_t n; /* columns of the second factor and of the product */
+	uint32_t k; /* columns of the first factor, rows of the second */
 } gqe_matrix_shape;
 
+/* Most shapes that gqe_device_info lists. */
 #define GQE_MAX_MATRIX_SHAPES 8
 
+/* What a device is and has; nothing in it points anywhere. */
 typedef struct gqe_device_info {
-	uint32_t index;     /* position in the list; what `--device 0` means */
-	bool usable;        /* false: `rejected` says why */
-	char rejected[256]; /* "" when usable */
-	char name[256];
-	gqe_device_type type;
-	uint8_t uuid[16];
-	uint32_t vendor_id, device_id;
-	uint32_t api_version;    /* as VK_MAKE_API_VERSION */
-	uint32_t driver_version; /* the driver's own encoding */
-	char driver_name[256];   /* "llvmpipe", "radv", ... */
-	char driver_info[256];   /* "Mesa 22.3.6 (LLVM 15.0.6)" */
-	uint64_t heap_bytes;     /* size of the largest device-local heap */
-	uint64_t max_allocation_bytes;
-	uint64_t max_storage_buffer_bytes;
-	uint32_t shared_memory_bytes;
-	uint32_t max_workgroup_invocations;
-	uint32_t subgroup_size, subgroup_size_min, subgroup_size_max;
-	bool has_16bit_storage; /* GQE_DTYPE_F16 is possible */
-	bool has_float16;       /* arithmetic in f16 */
-	bool has_timestamps;
-	uint32_t path_count;
-	gqe_path paths[8]; /* the paths this device gets, the preferred one last */
-	uint32_t matrix_shape_count;
+	uint32_t index;                                        /* position in the list; what `--device 0` means */
+	bool usable;                                           /* false: `rejected` says why */
+	char rejected[256];                                    /* "" when usable */
+	char name[256];                                        /* as the driver calls it, UTF-8 */
+	gqe_device_type type;                                  /* as the driver says */
+	uint8_t uuid[16];                                      /* the same for this device and driver from run to run */
+	uint32_t vendor_id;                                    /* PCI's, or Khronos's for vendors without */
+	uint32_t device_id;                                    /* the vendor's own number */
+	uint32_t api_version;                                  /* as VK_MAKE_API_VERSION */
+	uint32_t driver_version;                               /* the driver's own encoding */
+	char driver_name[256];                                 /* "llvmpipe", "radv", ... */
+	char driver_info[256];                                 /* "Mesa 22.3.6 (LLVM 15.0.6)" */
+	uint64_t heap_bytes;                                   /* size of the largest device-local heap */
+	uint64_t max_allocation_bytes;                         /* of one allocation of device memory */
+	uint64_t max_storage_buffer_bytes;                     /* of one descriptor; for display, as no kernel uses descriptors */
+	uint32_t shared_memory_bytes;                          /* of one workgroup */
+	uint32_t max_workgroup_invocations;                    /* of one workgroup */
+	uint32_t subgroup_size;                                /* lanes, unless a kernel asks for another size */
+	uint32_t subgroup_size_min;                            /* the sizes that a kernel may ask for: powers of two from this... */
+	uint32_t subgroup_size_max;                            /* ...to this */
+	bool has_16bit_storage;                                /* GQE_DTYPE_F16 is possible */
+	bool has_float16;                                      /* arithmetic in f16 */
+	bool has_timestamps;                                   /* kernels are timed by the device */
+	uint32_t path_count;                                   /* of paths */
+	gqe_path paths[8];                                     /* the paths this device gets, the preferred one last */
+	uint32_t matrix_shape_count;                           /* of matrix_shapes */
 	gqe_matrix_shape matrix_shapes[GQE_MAX_MATRIX_SHAPES]; /* cooperative matrices with f16 factors and f32 sums */
 	uint32_t quirks; /* known driver problems that are worked around, a bit each, for display only: see gqe_quirk_name */
 } gqe_device_info;
@@ -152,8 +169,9 @@ typedef struct gqe_device_info {
 /* "loop_limit", ...: what bit `bit` of gqe_device_info.quirks stands for; NULL past the last. Static. Thread-safe. */
 GQE_API const char *gqe_quirk_name(uint32_t bit);
 
+/* From gqe_device_list_create or gqe_device_list_probe. */
 typedef struct gqe_device_list {
-	uint32_t count;
+	uint32_t count;                 /* of devices; 0 is possible */
 	const gqe_device_info *devices; /* [count], in the order of the Vulkan loader; owned by the list */
 } gqe_device_list;
 
@@ -168,14 +186,17 @@ GQE_API gqe_status gqe_device_list_create(gqe_device_list **list, gqe_error *err
  * too, as the Vulkan loader asks every driver that it finds. Forks; on Windows it is gqe_device_list_create. [any]
  */
 GQE_API gqe_status gqe_device_list_probe(gqe_device_list **list, gqe_error *error);
+/* Releases the list and the devices in it. [any] */
 GQE_API void gqe_device_list_destroy(gqe_device_list **list);
 
 /* --------------------------------------------------------------------------------------------------------------- context -- */
 
+/* A device in use, with its pipelines and memory. */
 typedef struct gqe_context gqe_context;
 
+/* For gqe_context_create. */
 typedef struct gqe_context_params {
-	size_t size;
+	size_t size; /* sizeof(gqe_context_params) */
 	/*
 	 * Which device: NULL or "auto" (discrete > integrated > virtual > CPU driver), an index of the list, the first hex digits
 	 * of a UUID (at least 4), a part of the name or driver name (case does not matter), or "reference": the C reference in
@@ -196,13 +217,14 @@ typedef struct gqe_context_params {
 	bool validation;  /* load VK_LAYER_KHRONOS_validation with synchronization checks; absent layer: GQE_ERROR_NO_DEVICE */
 	uint32_t threads; /* host threads of the reference; 0: the number of processors */
 	gqe_log_fn log;   /* NULL: silent */
-	void *log_user;
+	void *log_user;   /* `user` of log */
 	gqe_log_level log_level; /* the least severe level that is reported; 0: GQE_LOG_WARNING */
 	/*
-	 * Work is submitted in pieces, whose length is chosen by how fast the pieces before were: how long one should take (0: 50
-	 * ms), and how long it may take (0: 500 ms). A cancel waits for one piece.
+	 * Work is submitted in pieces, whose length is chosen by how fast the pieces before were: how long one should take, in
+	 * milliseconds (0: 50). A cancel waits for one piece.
 	 */
-	uint32_t submit_target_ms, submit_cap_ms;
+	uint32_t submit_target_ms;
+	uint32_t submit_cap_ms; /* how long a piece may take (0: 500) */
 	/*
 	 * For an application that draws on the same device: pieces of at most 10 ms with pauses between them, on a queue of low
 	 * priority where the driver has such.
@@ -213,19 +235,20 @@ typedef struct gqe_context_params {
 
 /* Opens a device. `params` may be NULL. [any] */
 GQE_API gqe_status gqe_context_create(const gqe_context_params *params, gqe_context **context, gqe_error *error);
-/* [context] */
+/* After everything that was made from it. [context] */
 GQE_API void gqe_context_destroy(gqe_context **context);
 
 /* The device in use; NULL for the reference. Lives as long as the context. [any] */
 GQE_API const gqe_device_info *gqe_context_device(const gqe_context *context);
 
+/* Device memory of a context. */
 typedef struct gqe_memory_info {
-	uint64_t used; /* bytes allocated from the device now */
-	uint64_t peak; /* the most so far */
-	uint64_t limit;
+	uint64_t used;  /* bytes allocated from the device now */
+	uint64_t peak;  /* the most so far */
+	uint64_t limit; /* gqe_context_params.memory_limit, or what stood for 0; of the reference all three are 0 */
 } gqe_memory_info;
 
-/* [any] */
+/* How much device memory is in use, and may be. [any] */
 GQE_API void gqe_context_memory(const gqe_context *context, gqe_memory_info *info);
 
 /* Errors that the validation layer has reported so far; 0 when validation is off. [any] */
@@ -233,33 +256,37 @@ GQE_API uint32_t gqe_context_validation_errors(const gqe_context *context);
 
 /* --------------------------------------------------------------------------------------------------------------- tensors -- */
 
+/* What a tensor's elements are. */
 typedef enum gqe_dtype {
-	GQE_DTYPE_F32 = 1,
-	GQE_DTYPE_F16,
-	GQE_DTYPE_BF16,
-	GQE_DTYPE_I32,
-	GQE_DTYPE_I64,
-	GQE_DTYPE_U8,
-	GQE_DTYPE_OTHER /* a dtype of the file format that gqe does not compute with; listed, never read */
+	GQE_DTYPE_F32 = 1, /* IEEE 754 binary32 */
+	GQE_DTYPE_F16,     /* IEEE 754 binary16 */
+	GQE_DTYPE_BF16,    /* the upper half of an F32 */
+	GQE_DTYPE_I32,     /* two's complement */
+	GQE_DTYPE_I64,     /* two's complement */
+	GQE_DTYPE_U8,      /* bytes */
+	GQE_DTYPE_OTHER    /* a dtype of the file format that gqe does not compute with; listed, never read */
 } gqe_dtype;
 
-/* "F32", "F16", "BF16", "I32", "I64", "U8", "?". */
+/* "F32", "F16", "BF16", "I32", "I64", "U8", "?". Static. [any] */
 GQE_API const char *gqe_dtype_name(gqe_dtype dtype);
-/* Bytes of one element; 0 for GQE_DTYPE_OTHER. */
+/* Bytes of one element; 0 for GQE_DTYPE_OTHER. [any] */
 GQE_API size_t gqe_dtype_size(gqe_dtype dtype);
 
+/* Most dimensions of a tensor. */
 #define GQE_MAX_RANK 8
 
+/* A tensor in host memory, dense and row-major; it owns nothing. */
 typedef struct gqe_tensor {
-	const char *name;
-	gqe_dtype dtype;
-	uint32_t rank; /* 0...GQE_MAX_RANK */
-	uint64_t shape[GQE_MAX_RANK];
-	const void *data; /* little-endian elements, not necessarily aligned when it comes from a file */
-	uint64_t bytes;
-	const char *file; /* the file it came from, for messages; may be NULL */
+	const char *name;             /* as in the file: "q_proj.weight" */
+	gqe_dtype dtype;              /* of data */
+	uint32_t rank;                /* 0...GQE_MAX_RANK */
+	uint64_t shape[GQE_MAX_RANK]; /* [rank] */
+	const void *data;             /* little-endian elements, not necessarily aligned when it comes from a file */
+	uint64_t bytes;               /* of data: the product of the shape times gqe_dtype_size */
+	const char *file;             /* the file it came from, for messages; may be NULL */
 } gqe_tensor;
 
+/* An open .safetensors file. */
 typedef struct gqe_tensor_file gqe_tensor_file;
 
 /*
@@ -268,6 +295,7 @@ typedef struct gqe_tensor_file gqe_tensor_file;
  * file is not changed by others. Tensors are in the order of the file's header.
  */
 GQE_API gqe_status gqe_tensor_file_open(const char *path, gqe_tensor_file **file, gqe_error *error);
+/* Closes the file; its tensors are gone. */
 GQE_API void gqe_tensor_file_destroy(gqe_tensor_file **file);
 /* Tensors, owned by the file; the names and data live as long as it. [any] */
 GQE_API const gqe_tensor *gqe_tensor_file_tensors(const gqe_tensor_file *file, size_t *count);
@@ -278,27 +306,48 @@ GQE_API gqe_status gqe_tensor_file_write(const char *path, const gqe_tensor *ten
 
 /* ----------------------------------------------------------------------------------------------------------------- layer -- */
 
-typedef enum gqe_attention { GQE_ATTENTION_GQE = 1, GQE_ATTENTION_GQA = 2 } gqe_attention;
-typedef enum gqe_rope { GQE_ROPE_HALF = 1, GQE_ROPE_INTERLEAVED, GQE_ROPE_NONE } gqe_rope;
-typedef enum gqe_shared_kv { GQE_SHARED_KV_GROUP = 1, GQE_SHARED_KV_DEDICATED, GQE_SHARED_KV_MEAN } gqe_shared_kv;
-typedef enum gqe_slot_order { GQE_SLOT_ORDER_RANK = 1, GQE_SLOT_ORDER_EXPERT } gqe_slot_order;
+/* Which query heads a token runs. */
+typedef enum gqe_attention {
+	GQE_ATTENTION_GQE = 1, /* the router's choice of k in each group (paper, section 3.1) */
+	GQE_ATTENTION_GQA = 2  /* all of them */
+} gqe_attention;
+
+/* How Q and K are rotated by position. */
+typedef enum gqe_rope {
+	GQE_ROPE_HALF = 1,    /* channel i with channel i + d_h/2, as Llama does */
+	GQE_ROPE_INTERLEAVED, /* channel 2i with channel 2i + 1 */
+	GQE_ROPE_NONE         /* not at all */
+} gqe_rope;
+
+/* What the shared query head attends to (paper, section 3.2). */
+typedef enum gqe_shared_kv {
+	GQE_SHARED_KV_GROUP = 1, /* K and V of one of the G groups */
+	GQE_SHARED_KV_DEDICATED, /* K and V of its own, projected from x */
+	GQE_SHARED_KV_MEAN       /* the mean of the groups' K, and of their V */
+} gqe_shared_kv;
+
+/* In which order a group's selected experts fill its slots. */
+typedef enum gqe_slot_order {
+	GQE_SLOT_ORDER_RANK = 1, /* the most probable first */
+	GQE_SLOT_ORDER_EXPERT    /* by their number */
+} gqe_slot_order;
 
 /* One attention layer. All fields are explicit here; there are no defaults. Limits: see gqe_layer_config_check. */
 typedef struct gqe_layer_config {
-	uint32_t hidden_size;    /* d */
-	uint32_t heads;          /* N (paper: number of query heads H) */
-	uint32_t kv_heads;       /* G */
-	uint32_t head_dim;       /* d_h */
-	gqe_attention attention; /* GQA: dense grouped-query attention with all N heads; the fields from top_k on are ignored */
-	gqe_rope rope;
-	double rope_theta;
-	uint32_t top_k;           /* k (paper, section 3.1) */
-	bool shared_head;         /* always-on shared query head (paper, section 3.2) */
-	gqe_shared_kv shared_kv;  /* which K and V the shared head attends to */
-	uint32_t shared_kv_group; /* the group, for GQE_SHARED_KV_GROUP */
-	bool weighted_sum_slot;   /* renormalised weighted sum of the selected outputs (paper, section 3.3) */
-	bool scale_expert_slots;  /* "weighted concat" of the paper's Table 2 */
-	gqe_slot_order slot_order;
+	uint32_t hidden_size;      /* d */
+	uint32_t heads;            /* N (paper: number of query heads H) */
+	uint32_t kv_heads;         /* G */
+	uint32_t head_dim;         /* d_h */
+	gqe_attention attention;   /* GQA: dense grouped-query attention with all N heads; the fields from top_k on are ignored */
+	gqe_rope rope;             /* of Q and K */
+	double rope_theta;         /* base of RoPE's angles; 10000 in most models */
+	uint32_t top_k;            /* k (paper, section 3.1) */
+	bool shared_head;          /* always-on shared query head (paper, section 3.2) */
+	gqe_shared_kv shared_kv;   /* which K and V the shared head attends to */
+	uint32_t shared_kv_group;  /* the group, for GQE_SHARED_KV_GROUP */
+	bool weighted_sum_slot;    /* renormalised weighted sum of the selected outputs (paper, section 3.3) */
+	bool scale_expert_slots;   /* "weighted concat" of the paper's Table 2 */
+	gqe_slot_order slot_order; /* of a group's selected experts */
 } gqe_layer_config;
 
 /*
@@ -309,18 +358,20 @@ GQE_API gqe_status gqe_layer_config_check(const gqe_layer_config *config, gqe_er
 /* Reads a config.json's layer keys (spec section 3). */
 GQE_API gqe_status gqe_layer_config_read(const char *path, gqe_layer_config *config, gqe_error *error);
 
+/* One attention layer with its weights, KV cache and position. */
 typedef struct gqe_layer gqe_layer;
 
+/* For gqe_layer_create. */
 typedef struct gqe_layer_params {
-	size_t size;
-	const gqe_layer_config *config;
+	size_t size;                    /* sizeof(gqe_layer_params) */
+	const gqe_layer_config *config; /* copied; required */
 	/*
 	 * The layer's tensors by the names of spec section 3: `q_proj.weight` [(N+shared)*d_h, d] and so on, each with an optional
 	 * `.bias`. F32, F16 or BF16. A missing, an unknown, or a wrongly shaped tensor is GQE_ERROR_BAD_INPUT. Copied to the
 	 * device.
 	 */
 	const gqe_tensor *tensors;
-	size_t tensor_count;
+	size_t tensor_count; /* of tensors */
 	/*
 	 * F32 (0: default), or F16: 16-bit weights and KV cache, f32 accumulation; the router stays f32. The reference takes
 	 * either and rounds nothing to 16 bits.
@@ -332,12 +383,14 @@ typedef struct gqe_layer_params {
 	const struct gqe_vulkan_kv_cache *kv_cache; /* <gqe/gqe_vulkan.h>: the application's; NULL: the layer's own */
 } gqe_layer_params;
 
-/* [any] */
+/* Copies the weights to the device and allocates the KV cache. [any] */
 GQE_API gqe_status gqe_layer_create(gqe_context *context, const gqe_layer_params *params, gqe_layer **layer, gqe_error *error);
+/* Waits for what runs with it. */
 GQE_API void gqe_layer_destroy(gqe_layer **layer);
 
+/* One pass of gqe_layer_forward; host memory of the caller. */
 typedef struct gqe_layer_io {
-	size_t size;
+	size_t size;      /* sizeof(gqe_layer_io) */
 	uint32_t tokens;  /* T: tokens appended to each of the B sequences, 1...chunk */
 	const float *x;   /* in  [B, T, d] */
 	float *y;         /* out [B, T, d]; NULL: only K and V are computed and cached, nothing attends */
@@ -359,18 +412,28 @@ GQE_API gqe_status gqe_layer_seek(gqe_layer *layer, uint32_t position, gqe_error
 
 /* ----------------------------------------------------------------------------------------------------------------- model -- */
 
-typedef enum gqe_norm { GQE_NORM_RMSNORM = 1, GQE_NORM_LAYERNORM } gqe_norm;
-typedef enum gqe_mlp { GQE_MLP_SWIGLU = 1, GQE_MLP_GELU } gqe_mlp;
+/* What stands before attention, before the MLP, and before the logits. */
+typedef enum gqe_norm {
+	GQE_NORM_RMSNORM = 1, /* x / rms(x) * weight */
+	GQE_NORM_LAYERNORM    /* (x - mean(x)) / sd(x) * weight + bias */
+} gqe_norm;
 
+/* What follows attention in every layer. */
+typedef enum gqe_mlp {
+	GQE_MLP_SWIGLU = 1, /* down(silu(gate(x)) * up(x)) */
+	GQE_MLP_GELU        /* down(gelu(up(x))) */
+} gqe_mlp;
+
+/* A transformer around the layer, as its config.json says. */
 typedef struct gqe_model_config {
-	gqe_layer_config layer;
-	uint32_t layers;
-	uint32_t intermediate_size;
-	uint32_t vocab_size;
-	gqe_norm norm;
-	double norm_eps;
-	gqe_mlp mlp;
-	bool tie_word_embeddings;
+	gqe_layer_config layer;           /* of every layer; they are alike */
+	uint32_t layers;                  /* how many */
+	uint32_t intermediate_size;       /* channels inside the MLP */
+	uint32_t vocab_size;              /* token ids are 0...vocab_size-1 */
+	gqe_norm norm;                    /* all of them */
+	double norm_eps;                  /* added to the variance, or mean square */
+	gqe_mlp mlp;                      /* in every layer */
+	bool tie_word_embeddings;         /* the logits' matrix is the embedding's */
 	uint32_t max_position_embeddings; /* the length the model was trained for; a longer context is allowed */
 	char tokenizer[256];              /* "bytes", or a file name in the model's folder */
 } gqe_model_config;
@@ -383,21 +446,25 @@ typedef struct gqe_model_files gqe_model_files;
  * name, dtype and shape against the config. Hugging Face Llama-family configs (model_type llama, mistral, qwen2) load as GQA.
  */
 GQE_API gqe_status gqe_model_files_open(const char *folder, gqe_model_files **files, gqe_error *error);
+/* Closes them; models that were loaded from them stay. */
 GQE_API void gqe_model_files_destroy(gqe_model_files **files);
+/* The config; lives as long as the files. [any] */
 GQE_API const gqe_model_config *gqe_model_files_config(const gqe_model_files *files);
+/* All tensors, [*count], owned by the files; the names and data live as long as they. [any] */
 GQE_API const gqe_tensor *gqe_model_files_tensors(const gqe_model_files *files, size_t *count);
 
 /* Bytes of device memory, as the library allocates it; within 5% of what gqe_context_memory reports afterwards. */
 typedef struct gqe_memory_estimate {
-	uint64_t weights;
+	uint64_t weights;  /* of the model, whatever the session */
 	uint64_t kv_cache; /* grows linearly with max_tokens */
 	uint64_t scratch;  /* grows linearly with chunk */
-	uint64_t total;
-	uint32_t chunk; /* the session's chunk, or what it would choose */
+	uint64_t total;    /* of it all */
+	uint32_t chunk;    /* the session's chunk, or what it would choose */
 } gqe_memory_estimate;
 
+/* For gqe_session_create. */
 typedef struct gqe_session_params {
-	size_t size;
+	size_t size;         /* sizeof(gqe_session_params) */
 	uint32_t max_tokens; /* capacity of the KV cache, prompt and generated tokens together; required */
 	uint32_t chunk;      /* tokens in one pass of a prefill; 0: chosen by memory, at most 512 */
 	bool keep_routing;   /* keep every token's experts for gqe_session_routing (4 bytes * layers * G * k a token on the host) */
@@ -410,20 +477,23 @@ typedef struct gqe_session_params {
 GQE_API gqe_status gqe_model_estimate(const gqe_model_files *files, gqe_dtype dtype, const gqe_session_params *params,
 				      uint64_t memory_limit, gqe_memory_estimate *estimate, gqe_error *error);
 
+/* A transformer's weights on a device. */
 typedef struct gqe_model gqe_model;
 
+/* For gqe_model_load. */
 typedef struct gqe_model_params {
-	size_t size;
+	size_t size;              /* sizeof(gqe_model_params) */
 	gqe_dtype dtype;          /* as in gqe_layer_params */
 	gqe_progress_fn progress; /* NULL: none */
-	void *progress_user;
+	void *progress_user;      /* `user` of progress */
 } gqe_model_params;
 
 /* Copies the weights to the device. `files` must live only during the call. `params` may be NULL. [any] */
 GQE_API gqe_status gqe_model_load(gqe_context *context, const gqe_model_files *files, const gqe_model_params *params,
 				  gqe_model **model, gqe_error *error);
+/* After its sessions. */
 GQE_API void gqe_model_destroy(gqe_model **model);
-/* [any] */
+/* The config it was loaded with; lives as long as the model. [any] */
 GQE_API const gqe_model_config *gqe_model_get_config(const gqe_model *model);
 
 /*
@@ -441,19 +511,21 @@ GQE_API gqe_status gqe_detokenize(const gqe_model_config *config, int32_t id, ch
 /* One sequence: its KV cache, scratch memory and position. */
 typedef struct gqe_session gqe_session;
 
-/* [any], also for one model */
+/* Allocates the KV cache and the scratch memory. [any], also for one model */
 GQE_API gqe_status gqe_session_create(gqe_model *model, const gqe_session_params *params, gqe_session **session, gqe_error *error);
+/* Releases its memory; the model stays. */
 GQE_API void gqe_session_destroy(gqe_session **session);
 
+/* For gqe_session_prefill. */
 typedef struct gqe_prefill_params {
-	size_t size;
+	size_t size;           /* sizeof(gqe_prefill_params) */
 	const int32_t *tokens; /* [count], each 0...vocab_size-1 */
 	uint32_t count;        /* T */
 	float *nll;            /* out [count]: -ln p(token t+1 | tokens up to t) in nats; the last is 0 as its successor is unknown;
 				  NULL: not wanted (and the logits of all but the last token are not computed) */
 	float *logits;         /* out [count, vocab_size]: NULL: not wanted */
 	gqe_progress_fn progress; /* after every chunk; NULL: none */
-	void *progress_user;
+	void *progress_user;      /* `user` of progress */
 } gqe_prefill_params;
 
 /*
@@ -485,28 +557,31 @@ GQE_API gqe_status gqe_session_routing(const gqe_session *session, uint32_t laye
 
 /* ------------------------------------------------------------------------------------------------------------- self-test -- */
 
+/* How one kernel did on one shape. Valid during the callback. */
 typedef struct gqe_selftest_case {
 	const char *kernel; /* "attention", "gemm", ... */
-	gqe_path path;
-	gqe_dtype dtype;
-	const char *shape; /* what was drawn, in words: "T=33 d_h=80 ..." */
-	bool passed;
-	double error; /* the measured error: relative L2, or number of unequal integers */
-	double tolerance;
+	gqe_path path;      /* of the variant that ran */
+	gqe_dtype dtype;    /* of weights and KV cache */
+	const char *shape;  /* what was drawn, in words: "T=33 d_h=80 ..." */
+	bool passed;        /* error is within tolerance, and no guard band was overwritten */
+	double error;       /* the measured error: relative L2, or number of unequal integers */
+	double tolerance;   /* the largest error that passes */
 	const char *detail; /* on failure: the worst element's index and values, or the guard band that was overwritten; else "" */
 } gqe_selftest_case;
 
+/* Called on the thread of gqe_selftest. */
 typedef void (*gqe_selftest_fn)(void *user, const gqe_selftest_case *result);
 
+/* For gqe_selftest. */
 typedef struct gqe_selftest_params {
-	size_t size;
+	size_t size;             /* sizeof(gqe_selftest_params) */
 	uint64_t seed;           /* 0: a fixed default */
 	uint32_t cases;          /* random shapes for each kernel, path and dtype; 0: 4 */
 	uint32_t max_tokens;     /* largest T drawn; 0: 300 */
 	const char *kernel;      /* only this one; NULL: all */
 	gqe_selftest_fn on_case; /* after every case; NULL: none */
-	void *user;
-	gqe_path path; /* only this one; 0: all that the device gets */
+	void *user;              /* `user` of on_case */
+	gqe_path path;           /* only this one; 0: all that the device gets */
 } gqe_selftest_params;
 
 /*

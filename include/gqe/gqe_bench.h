@@ -19,27 +19,29 @@
 extern "C" {
 #endif
 
-/* What the library was built from: the git commit in hexadecimal, with "-dirty" for uncommitted changes, or "unknown". Static. */
+/* What the library was built from: the git commit in hexadecimal, with "-dirty" for uncommitted changes, or "unknown". Static.
+ * [any] */
 GQE_API const char *gqe_commit(void);
-/* A hash of the SPIR-V of every kernel that layers and models run; equal only for equal kernels. */
+/* A hash of the SPIR-V of every kernel that layers and models run; equal only for equal kernels. [any] */
 GQE_API uint64_t gqe_shader_hash(void);
 
 /* The parts of a layer that are timed apart. */
 typedef enum gqe_layer_step {
-	GQE_LAYER_STEP_OTHER = 0,
+	GQE_LAYER_STEP_OTHER = 0,    /* none of the others */
 	GQE_LAYER_STEP_ROUTER,       /* the router's logits, softmax, top-k, gate; GQE only */
 	GQE_LAYER_STEP_EXPERT_LISTS, /* count, scan and scatter of tokens by expert; GQE only */
 	GQE_LAYER_STEP_Q_PROJ,       /* with RoPE */
 	GQE_LAYER_STEP_KV_PROJ,      /* K and V, with RoPE and the writing of the KV cache */
-	GQE_LAYER_STEP_ATTENTION,
-	GQE_LAYER_STEP_COMBINE, /* the weighted-sum slot, scaling of slots; GQE only */
-	GQE_LAYER_STEP_O_PROJ,
-	GQE_LAYER_STEP_COUNT
+	GQE_LAYER_STEP_ATTENTION,    /* softmax(q k^T) v, over every slot */
+	GQE_LAYER_STEP_COMBINE,      /* the weighted-sum slot, scaling of slots; GQE only */
+	GQE_LAYER_STEP_O_PROJ,       /* the output projection */
+	GQE_LAYER_STEP_COUNT         /* how many there are */
 } gqe_layer_step;
 
-/* "router", "expert_lists", "q_proj", "kv_proj", "attention", "combine", "o_proj", "other". Static. */
+/* "router", "expert_lists", "q_proj", "kv_proj", "attention", "combine", "o_proj", "other". Static. [any] */
 GQE_API const char *gqe_layer_step_name(gqe_layer_step step);
 
+/* What a bench measures. */
 typedef enum gqe_bench_what {
 	GQE_BENCH_LAYER = 1, /* the whole layer: x [T, d] to y [T, d] */
 	GQE_BENCH_ATTENTION, /* attention alone, over every slot: q and the KV cache to o */
@@ -55,7 +57,7 @@ typedef enum gqe_bench_what {
 	GQE_BENCH_BANDWIDTH /* peak of reading and writing device memory: a copy of a buffer larger than any cache */
 } gqe_bench_what;
 
-/* "layer", "attention", "gemm", "fma_f32", "fma_f16", "fma_matrix", "bandwidth". Static. */
+/* "layer", "attention", "gemm", "fma_f32", "fma_f16", "fma_matrix", "bandwidth". Static. [any] */
 GQE_API const char *gqe_bench_what_name(gqe_bench_what what);
 
 /*
@@ -69,10 +71,11 @@ typedef enum gqe_bench_routing {
 	GQE_BENCH_GIVEN        /* gqe_bench_params.experts */
 } gqe_bench_routing;
 
+/* For gqe_bench_create. */
 typedef struct gqe_bench_params {
-	size_t size;
-	gqe_bench_what what;
-	/* The rest is for LAYER, ATTENTION and GEMM. */
+	size_t size; /* sizeof(gqe_bench_params) */
+	gqe_bench_what
+		what; /* required; config, tokens, last_chunk, dtype, routing and experts are for LAYER, ATTENTION and GEMM */
 	const gqe_layer_config *config; /* as gqe_layer_config_check takes it; routing needs N <= d */
 	uint32_t tokens;                /* T: length of the context, one sequence */
 	/*
@@ -87,16 +90,19 @@ typedef struct gqe_bench_params {
 	uint64_t seed; /* 0: a fixed default */
 	/* Asked between submits, on the calling thread, by create and sample; true: they return GQE_CANCELLED. May be NULL. */
 	bool (*cancelled)(void *user);
-	void *user;
+	void *user; /* of cancelled */
 } gqe_bench_params;
 
+/* A layer, a part of it, or a peak, ready to be timed. */
 typedef struct gqe_bench gqe_bench;
 
 /*
- * Blocks until the first pass is done. GQE_ERROR_BAD_INPUT for a config or experts that cannot be; GQE_ERROR_VERIFICATION when the
- * router's choice was not the one asked for; GQE_ERROR_USAGE for the reference device, which has no kernels to measure.
+ * Prepares a bench and blocks until its first pass is done. GQE_ERROR_BAD_INPUT for a config or experts that cannot be;
+ * GQE_ERROR_VERIFICATION when the router's choice was not the one asked for; GQE_ERROR_USAGE for the reference device, which has no
+ * kernels to measure.
  */
 GQE_API gqe_status gqe_bench_create(gqe_context *context, const gqe_bench_params *params, gqe_bench **bench, gqe_error *error);
+/* Releases its memory. */
 GQE_API void gqe_bench_destroy(gqe_bench **bench);
 
 /* What one sample of a bench is; all of it known before anything runs. */
@@ -110,8 +116,10 @@ typedef struct gqe_bench_info {
 	uint64_t context_bytes;                 /* that the context takes once, whatever is made from it, for copies */
 } gqe_bench_info;
 
+/* What a sample is. [any] */
 GQE_API gqe_bench_info gqe_bench_get_info(const gqe_bench *bench);
 
+/* How long one sample took, in milliseconds. */
 typedef struct gqe_bench_times {
 	double gpu_ms;                        /* on the device, gaps between submits left out */
 	double wall_ms;                       /* of the whole pass: recording, submits, waiting */

@@ -18,25 +18,29 @@ extern "C" {
 typedef struct gqe_tile_info {
 	uint32_t workgroup; /* invocations */
 	uint32_t subgroup;  /* lanes; 1 on the scalar path */
-	uint32_t rows, columns;
+	uint32_t rows;      /* of the tile of results */
+	uint32_t columns;   /* of it; attention: keys in a block */
 } gqe_tile_info;
 
 /* What came out for one kernel, dtype and amount of work. Valid during the call. */
 typedef struct gqe_tune_result {
-	const char *kernel; /* "attention", "gemm", "gemm_gathered" */
-	gqe_path path;      /* of the variant measured */
-	gqe_dtype dtype;
-	uint32_t head_dim;           /* attention's; 0 for other kernels */
-	uint32_t above;              /* for more rows of work than that: tokens; attention: tokens times slots of a KV head */
-	uint32_t up_to;              /* and at most so many; 0: any number */
-	uint32_t candidates;         /* tiles that were tried, the library's own included */
-	uint32_t rejected;           /* of them: did not build, or did not agree with the reference */
-	gqe_tile_info before, after; /* the library's own tile, and the winner; the same when nothing is clearly faster */
-	double before_ms, after_ms;  /* medians of samples taken in turn */
+	const char *kernel;   /* "attention", "gemm", "gemm_gathered" */
+	gqe_path path;        /* of the variant measured */
+	gqe_dtype dtype;      /* of weights and KV cache */
+	uint32_t head_dim;    /* attention's; 0 for other kernels */
+	uint32_t above;       /* for more rows of work than that: tokens; attention: tokens times slots of a KV head */
+	uint32_t up_to;       /* and at most so many; 0: any number */
+	uint32_t candidates;  /* tiles that were tried, the library's own included */
+	uint32_t rejected;    /* of them: did not build, or did not agree with the reference */
+	gqe_tile_info before; /* the library's own tile */
+	gqe_tile_info after;  /* the winner; the same when nothing is clearly faster */
+	double before_ms;     /* median of the library's own tile; samples of both are taken in turn */
+	double after_ms;      /* median of the winner */
 } gqe_tune_result;
 
+/* For gqe_tune. */
 typedef struct gqe_tune_params {
-	size_t size;
+	size_t size;                    /* sizeof(gqe_tune_params) */
 	const gqe_layer_config *config; /* the layer to tune for; required. Its head size is the only one tuned for attention */
 	gqe_dtype dtype;                /* 0: F32, and F16 where the device has it */
 	double budget_seconds;          /* 0: 60. Exceeded by at most one compilation and one self-test */
@@ -44,7 +48,7 @@ typedef struct gqe_tune_params {
 	void (*on_result)(void *user, const gqe_tune_result *result);
 	/* Seconds used and the budget; false stops, and keeps what is finished. May be NULL. */
 	gqe_progress_fn progress;
-	void *user;
+	void *user; /* of both */
 } gqe_tune_params;
 
 /*
@@ -55,7 +59,7 @@ typedef struct gqe_tune_params {
  */
 GQE_API gqe_status gqe_tune(gqe_context *context, const gqe_tune_params *params, bool *stored, gqe_error *error);
 
-/* Tuned entries that the context has loaded or found; 0 for the reference. */
+/* Tuned entries that the context has loaded or found; 0 for the reference. [any] */
 GQE_API uint32_t gqe_context_tuned_count(const gqe_context *context);
 
 #ifdef __cplusplus

@@ -16,7 +16,7 @@ extern "C" {
 
 /* For gqe_context_params.vulkan. Whatever is left zero, the library makes itself. */
 typedef struct gqe_vulkan_import {
-	size_t size;
+	size_t size; /* sizeof(gqe_vulkan_import) */
 	/*
 	 * How Vulkan's functions are found. NULL: the library opens the system's loader. It is called, and what it returns is
 	 * called, until gqe_context_destroy has returned.
@@ -27,33 +27,33 @@ typedef struct gqe_vulkan_import {
 	 * outlive the context. gqe_context_params.device and .validation are ignored then.
 	 */
 	VkInstance instance;
-	VkPhysicalDevice physical_device;
-	VkDevice device;
+	VkPhysicalDevice physical_device; /* of instance */
+	VkDevice device;                  /* of physical_device; NULL for gqe_vulkan_requirements_create */
 	/*
 	 * What the device was made with: its features and extensions say what may be used. Read during gqe_context_create only.
 	 * NULL: everything that gqe_vulkan_requirements_create lists for this physical device.
 	 */
 	const VkDeviceCreateInfo *device_info;
-	/* Which of its queues; with compute. */
-	uint32_t queue_family, queue_index;
+	uint32_t queue_family; /* which of its queues; with compute */
+	uint32_t queue_index;  /* within the family */
 	/*
 	 * Called before and after every use of the queue, on the thread that uses it, and never nested; NULL: the application does
 	 * not use that queue while a function of this library runs.
 	 */
 	void (*lock_queue)(void *user);
-	void (*unlock_queue)(void *user);
-	void *lock_user;
+	void (*unlock_queue)(void *user); /* both or neither */
+	void *lock_user;                  /* `user` of both */
 } gqe_vulkan_import;
 
 /* What a device should be made with so that every kernel path of its hardware can be used. */
 typedef struct gqe_vulkan_requirements {
-	uint32_t api_version;  /* VkApplicationInfo.apiVersion: at least this */
-	uint32_t queue_family; /* one with compute, without graphics where there is such */
+	uint32_t api_version;     /* VkApplicationInfo.apiVersion: at least this */
+	uint32_t queue_family;    /* one with compute, without graphics where there is such */
+	uint32_t extension_count; /* of extensions */
 	/*
-	 * Extensions to enable; the device has them all. VkDeviceCreateInfo's fields. None is indispensable: without one, its
-	 * kernel path is not used.
+	 * Extensions to enable, [extension_count], as VkDeviceCreateInfo takes them; the device has them all. None is
+	 * indispensable: without one, its kernel path is not used.
 	 */
-	uint32_t extension_count;
 	const char *const *extensions;
 	/*
 	 * VkDeviceCreateInfo.pNext: a chain of feature structs with what to enable and nothing else; the device has it all. An
@@ -69,6 +69,7 @@ typedef struct gqe_vulkan_requirements {
  */
 GQE_API gqe_status gqe_vulkan_requirements_create(const gqe_vulkan_import *import, gqe_vulkan_requirements **requirements,
 						  gqe_error *error);
+/* Releases them, and what they point to. [any] */
 GQE_API void gqe_vulkan_requirements_destroy(gqe_vulkan_requirements **requirements);
 
 /*
@@ -76,7 +77,7 @@ GQE_API void gqe_vulkan_requirements_destroy(gqe_vulkan_requirements **requireme
  * VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT.
  */
 typedef struct gqe_vulkan_buffer {
-	VkBuffer buffer;
+	VkBuffer buffer;     /* of the import's device */
 	VkDeviceSize offset; /* a multiple of 16 */
 	VkDeviceSize size;   /* at least what the tensor needs */
 } gqe_vulkan_buffer;
@@ -87,14 +88,16 @@ typedef struct gqe_vulkan_buffer {
  * VK_BUFFER_USAGE_TRANSFER_DST_BIT.
  */
 typedef struct gqe_vulkan_kv_cache {
-	gqe_vulkan_buffer k, v;
+	gqe_vulkan_buffer k; /* the keys */
+	gqe_vulkan_buffer v; /* the values */
 } gqe_vulkan_kv_cache;
 
-/* Bytes of K, and of V, of a layer with those params (tensors are not looked at). */
+/* Bytes of K, and of V, of a layer with those params (tensors are not looked at). [any] */
 GQE_API gqe_status gqe_vulkan_kv_cache_bytes(const gqe_layer_params *params, uint64_t *bytes, gqe_error *error);
 
+/* One pass of gqe_layer_record or gqe_layer_submit. */
 typedef struct gqe_vulkan_layer_io {
-	size_t size;
+	size_t size;         /* sizeof(gqe_vulkan_layer_io) */
 	uint32_t tokens;     /* T: tokens appended to each of the B sequences, 1...chunk */
 	gqe_vulkan_buffer x; /* in  [B, T, d] f32 */
 	gqe_vulkan_buffer y; /* out [B, T, d] f32; no part of x */
@@ -118,15 +121,17 @@ GQE_API gqe_status gqe_layer_record(gqe_layer *layer, VkCommandBuffer commands, 
  * (vkQueueWaitIdle): Mesa 25.0 still reads it for a moment after its last value can be seen.
  */
 typedef struct gqe_vulkan_semaphore {
-	VkSemaphore semaphore;
-	uint64_t value;
+	VkSemaphore semaphore; /* of type VK_SEMAPHORE_TYPE_TIMELINE */
+	uint64_t value;        /* waited for, or set */
 } gqe_vulkan_semaphore;
 
+/* What gqe_layer_submit waits for and signals. */
 typedef struct gqe_vulkan_submit {
-	size_t size;
-	uint32_t wait_count, signal_count; /* at most 16 each */
-	const gqe_vulkan_semaphore *waits;
-	const gqe_vulkan_semaphore *signals;
+	size_t size;                         /* sizeof(gqe_vulkan_submit) */
+	uint32_t wait_count;                 /* at most 16 */
+	uint32_t signal_count;               /* at most 16 */
+	const gqe_vulkan_semaphore *waits;   /* [wait_count] */
+	const gqe_vulkan_semaphore *signals; /* [signal_count] */
 } gqe_vulkan_submit;
 
 /*
