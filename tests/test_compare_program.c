@@ -64,6 +64,29 @@ static cJSON *slower_record(double factor)
 	return record;
 }
 
+static void add_rounds(cJSON *samples, int samples_of_round)
+{
+	cJSON *rounds = cJSON_AddArrayToObject(samples, "rounds");
+	for (int i = 0; i < cJSON_GetArraySize(member(samples, "wall_ms")); i++)
+		cJSON_AddItemToArray(rounds, cJSON_CreateNumber(1 + i / samples_of_round));
+}
+
+/* The same as a record of version 2. */
+static cJSON *with_rounds(cJSON *record, int samples_of_round)
+{
+	cJSON *item;
+	cJSON_SetNumberValue(member(record, "schema_version"), 2);
+	cJSON_ArrayForEach(item, member(record, "peaks"))
+		add_rounds(member(item, "samples"), samples_of_round);
+	cJSON_ArrayForEach(item, member(record, "entries"))
+		add_rounds(member(item, "samples"), samples_of_round);
+	cJSON_ArrayForEach(item, member(record, "models")) {
+		add_rounds(member(item, "prefill"), samples_of_round);
+		add_rounds(member(item, "decode"), samples_of_round);
+	}
+	return record;
+}
+
 static cJSON *record_with_text(const char *object, const char *key, const char *text)
 {
 	cJSON *record = committed();
@@ -230,13 +253,56 @@ static void what_may_not_be_compared_is_marked(void **state)
 	expect(RUN("compare", COMMITTED, in_folder("other-shapes.json")), 4, "nothing in common");
 }
 
+static void rounds_count_not_samples(void **state)
+{
+	(void)state;
+	write_record("a.json", with_rounds(committed(), 2));
+	write_record("b.json", with_rounds(slower_record(3), 2));
+	char command[2048];
+	snprintf(command, sizeof(command),
+		 "python3 '" GQE_TESTS "/validate_schema.py' '" GQE_SOURCE "/docs/report.schema.json' '%s' >&2",
+		 in_folder("a.json"));
+	assert_int_equal(system(command), 0);
+	expect_counts(in_folder("a.json"), in_folder("b.json"), true, false);
+	expect(RUN("compare", COMMITTED, in_folder("a.json"), "--baseline", COMMITTED), 0, " 0 slower, 0 faster");
+	/* Many samples of one moment are one round. */
+	write_record("b.json", with_rounds(slower_record(3), 1000));
+	expect(RUN("compare", in_folder("a.json"), in_folder("b.json")), 0, "too few rounds");
+	struct result result = RUN("compare", in_folder("a.json"), in_folder("b.json"), "--json");
+	cJSON *document = parse_json(&result);
+	assert_true(number_at(document, "compared") == 0);
+	cJSON_Delete(document);
+	result_free(&result);
+}
+
+static void rounds_are_checked(void **state)
+{
+	(void)state;
+	cJSON *record = with_rounds(committed(), 2);
+	cJSON_SetNumberValue(member(cJSON_GetArrayItem(member(record, "peaks"), 0), "amount"), 1);
+	cJSON_DeleteItemFromObject(member(cJSON_GetArrayItem(member(record, "peaks"), 1), "samples"), "rounds");
+	write_record("rounds.json", record);
+	expect(RUN("compare", in_folder("rounds.json")), 4, "'peaks[1].rounds' is missing");
+	static const double values[] = {-1, 0.5, 1e6, 1e300};
+	for (size_t i = 0; i <= 4; i++) {
+		record = with_rounds(committed(), 2);
+		cJSON *rounds = member(member(cJSON_GetArrayItem(member(record, "entries"), 2), "samples"), "rounds");
+		if (i < 4)
+			cJSON_SetNumberValue(rounds->child->next, values[i]);
+		else
+			cJSON_AddItemToArray(rounds, cJSON_CreateNumber(9000));
+		write_record("rounds.json", record);
+		expect(RUN("compare", in_folder("rounds.json")), 4, "'entries[2].rounds'");
+	}
+}
+
 static void newer_schemas_are_refused(void **state)
 {
 	(void)state;
 	cJSON *record = committed();
-	cJSON_SetNumberValue(member(record, "schema_version"), 2);
+	cJSON_SetNumberValue(member(record, "schema_version"), 3);
 	write_record("newer.json", record);
-	expect(RUN("compare", in_folder("newer.json")), 4, "schema version 2 is newer");
+	expect(RUN("compare", in_folder("newer.json")), 4, "schema version 3 is newer");
 }
 
 static void names_cannot_act(void **state)
@@ -309,6 +375,53 @@ static void broken_bytes(void **state)
 	free(text);
 }
 
+/* Writes `text` with `inserted` after the first `after` in it. */
+static void write_with(const char *name, const char *text, const char *after, const char *inserted)
+{
+	const char *at = strstr(text, after);
+	assert_non_null(at);
+	const size_t before = (size_t)(at - text) + strlen(after), length = strlen(text) + strlen(inserted);
+	char *made = must_allocate(length + 1);
+	snprintf(made, length + 1, "%.*s%s%s", (int)before, text, inserted, text + before);
+	write_bytes(name, made, length);
+	free(made);
+}
+
+static void keys_that_are_there_twice(void **state)
+{
+	(void)state;
+	char *text = read_file(COMMITTED);
+	write_with("twice.json", text, "{", "\"kind\":\"gqe report\",");
+	expect(RUN("compare", in_folder("twice.json")), 4, "twice.json: 'kind' is there twice");
+	write_with("twice.json", text, "\"selftest\":{", "\"done\":false,");
+	expect(RUN("compare", in_folder("twice.json")), 4, "'selftest.done' is there twice");
+	write_with("twice.json", text, "\"entries\":[{", "\"tokens\":1,");
+	expect(RUN("compare", in_folder("twice.json")), 4, "'entries[0].tokens' is there twice");
+	write_with("twice.json", text, "\"entries\":[{", "\"note\":[0,{\"a\":1,\"b\":2,\"a\":1}],");
+	expect(RUN("compare", in_folder("twice.json")), 4, "'entries[0].note[1].a' is there twice");
+	write_with("twice.json", text, "{", "\"\\u006bind\":\"gqe report\",");
+	expect(RUN("compare", in_folder("twice.json")), 4, "'kind' is there twice");
+	char *members = must_allocate(1 << 20);
+	size_t length = 0;
+	for (int i = 0; i < 20000; i++)
+		length += (size_t)snprintf(members + length, 32, "\"m%d\":0,", i);
+	write_with("twice.json", text, "{", members);
+	expect(RUN("compare", in_folder("twice.json")), 4, "'m64' is one too many");
+	free(members);
+	/* Unknown members alone are a newer writer's affair. */
+	write_with("twice.json", text, "{", "\"note\":{\"kind\":1},");
+	expect(RUN("compare", in_folder("twice.json")), 0, "");
+
+	length = strlen(text);
+	char *hidden = must_allocate(length + 3);
+	memcpy(hidden, text, length + 1);
+	memcpy(hidden + length + 1, "{}", 2);
+	write_bytes("nul.json", hidden, length + 3);
+	expect(RUN("compare", in_folder("nul.json")), 4, "not valid JSON");
+	free(hidden);
+	free(text);
+}
+
 static cJSON *hostile_value(int index)
 {
 	static const double numbers[] = {-1, 0.5, 1e300, -1e300, 4294967296.0};
@@ -342,7 +455,7 @@ static void hostile_members(void **state)
 	(void)state;
 	int tried = 0;
 	for (int i = 0;; i++) {
-		cJSON *record = committed();
+		cJSON *record = with_rounds(committed(), 3);
 		int at = i;
 		/* One kind of damage for each member: all kinds meet all types of member somewhere. */
 		const bool replaced = replace_member(record, &at, i % 9);
@@ -366,9 +479,12 @@ int main(void)
 		cmocka_unit_test(repeated_runs_of_one_device_have_no_difference),
 		cmocka_unit_test(a_regression_is_exit_code_7),
 		cmocka_unit_test(what_may_not_be_compared_is_marked),
+		cmocka_unit_test(rounds_count_not_samples),
+		cmocka_unit_test(rounds_are_checked),
 		cmocka_unit_test(newer_schemas_are_refused),
 		cmocka_unit_test(names_cannot_act),
 		cmocka_unit_test(broken_bytes),
+		cmocka_unit_test(keys_that_are_there_twice),
 		cmocka_unit_test(hostile_members),
 	};
 	return cmocka_run_group_tests(tests, make_records, program_remove_folder);

@@ -7,8 +7,13 @@
 const char *verdict_text(enum verdict verdict)
 {
 	static const char *const texts[] = {
-		[VERDICT_MISSING] = "not measured",  [VERDICT_REFERENCE] = "reference", [VERDICT_NO_REFERENCE] = "no reference",
-		[VERDICT_NOT_JUDGED] = "not judged", [VERDICT_SAME] = "no difference",  [VERDICT_FASTER] = "faster",
+		[VERDICT_MISSING] = "not measured",
+		[VERDICT_REFERENCE] = "reference",
+		[VERDICT_NO_REFERENCE] = "no reference",
+		[VERDICT_NOT_JUDGED] = "not judged",
+		[VERDICT_FEW_ROUNDS] = "too few rounds",
+		[VERDICT_SAME] = "no difference",
+		[VERDICT_FASTER] = "faster",
 		[VERDICT_SLOWER] = "slower",
 	};
 	return texts[verdict];
@@ -112,25 +117,6 @@ static const struct record_peak *find_peak(const struct record *record, const ch
 	return NULL;
 }
 
-/* The machine's own drift: the same work, the f32 peak, at moments spread over the whole report. */
-static gqe_status find_drift(const struct comparison *comparison, struct compare_column *column, gqe_error *error)
-{
-	const struct record_peak *peak = find_peak(column->record, gqe_bench_what_name(GQE_BENCH_FMA_F32));
-	if (!peak || peak->samples.count < 3)
-		return GQE_OK;
-	const double *samples = compare_samples(comparison, &peak->samples);
-	const double median = median_of(samples, peak->samples.count);
-	if (!(median > 0))
-		return GQE_OK;
-	column->drift = malloc(peak->samples.count * sizeof(*column->drift));
-	if (!column->drift)
-		return error_no_memory(error);
-	for (uint32_t i = 0; i < peak->samples.count; i++)
-		column->drift[i] = samples[i] / median;
-	column->drift_count = peak->samples.count;
-	return GQE_OK;
-}
-
 /* Which records may be judged, and against which. */
 static gqe_status mark_columns(struct comparison *comparison, gqe_error *error)
 {
@@ -171,10 +157,9 @@ static struct compare_row *row_of(struct comparison *comparison, const struct co
 	return row;
 }
 
-static struct sampled sampled_of(const struct comparison *comparison, size_t column, const struct record_samples *samples)
+struct rounds compare_rounds(const struct comparison *comparison, const struct record_samples *samples)
 {
-	const struct compare_column *from = &comparison->columns[column];
-	return (struct sampled){compare_samples(comparison, samples), samples->count, from->drift, from->drift_count};
+	return rounds_of(compare_samples(comparison, samples), samples->rounds, samples->count);
 }
 
 static const struct record_samples *model_samples(const struct record_model *model, const char *what)
@@ -199,26 +184,40 @@ static const struct record_samples *cell_samples(const struct comparison *compar
 	return model ? model_samples(model, row->key.what) : NULL;
 }
 
-static void judge(struct comparison *comparison, struct compare_row *row, size_t column)
+/* What can be said about a cell before its interval is known; VERDICT_SAME: it is to be judged. */
+static void prepare(struct comparison *comparison, struct compare_row *row, size_t column)
 {
 	struct compare_cell *cell = &row->cells[column];
 	const struct record_samples *samples = cell_samples(comparison, row, column);
 	const struct record_samples *reference = cell_samples(comparison, row, comparison->reference);
-	const double tolerance = comparison->options.tolerance;
 	cell->ratio = (struct interval){NAN, NAN, NAN};
 	cell->ms = NAN;
 	if (!samples)
 		return;
-	cell->ms = median_of(compare_samples(comparison, samples), samples->count);
+	const struct rounds rounds = compare_rounds(comparison, samples);
+	cell->ms = rounds_time(&rounds);
 	cell->verdict = column == comparison->reference         ? VERDICT_REFERENCE
 			: comparison->columns[column].marked[0] ? VERDICT_NOT_JUDGED
 			: !reference                            ? VERDICT_NO_REFERENCE
 								: VERDICT_SAME;
 	if (cell->verdict != VERDICT_SAME)
 		return;
-	const struct sampled over = sampled_of(comparison, comparison->reference, reference);
-	const struct sampled under = sampled_of(comparison, column, samples);
-	const struct interval ratio = ratio_interval(&over, &under);
+	comparison->common++;
+	if (rounds.count < STATISTICS_LEAST_ROUNDS || compare_rounds(comparison, reference).count < STATISTICS_LEAST_ROUNDS)
+		cell->verdict = VERDICT_FEW_ROUNDS;
+	else
+		comparison->columns[column].intervals++;
+}
+
+static void judge(struct comparison *comparison, struct compare_row *row, size_t column)
+{
+	struct compare_cell *cell = &row->cells[column];
+	const double tolerance = comparison->options.tolerance;
+	if (cell->verdict != VERDICT_SAME)
+		return;
+	const struct rounds over = compare_rounds(comparison, cell_samples(comparison, row, comparison->reference));
+	const struct rounds under = compare_rounds(comparison, cell_samples(comparison, row, column));
+	const struct interval ratio = rounds_ratio(&over, &under, 0.05 / (double)comparison->columns[column].intervals);
 	if (!isfinite(ratio.value) || !isfinite(ratio.low) || !isfinite(ratio.high)) {
 		cell->verdict = VERDICT_NOT_JUDGED; /* a clock too coarse for so short a time */
 		return;
@@ -261,7 +260,8 @@ static gqe_status collect_rows(struct comparison *comparison, gqe_error *error)
 			struct compare_row *row = row_of(comparison, &key);
 			if (!row)
 				return error_no_memory(error);
-			row->cells[c].entry = entry;
+			if (!row->cells[c].entry) /* of two that are alike the first one counts */
+				row->cells[c].entry = entry;
 		}
 		for (size_t i = 0; i < record->model_count * 2; i++) {
 			const struct record_model *model = &record->models[i / 2];
@@ -275,6 +275,9 @@ static gqe_status collect_rows(struct comparison *comparison, gqe_error *error)
 	}
 	if (comparison->row_count)
 		qsort(comparison->rows, comparison->row_count, sizeof(*comparison->rows), by_key);
+	for (size_t r = 0; r < comparison->row_count; r++)
+		for (size_t c = 0; c < comparison->column_count; c++)
+			prepare(comparison, &comparison->rows[r], c);
 	for (size_t r = 0; r < comparison->row_count; r++)
 		for (size_t c = 0; c < comparison->column_count; c++)
 			judge(comparison, &comparison->rows[r], c);
@@ -298,7 +301,7 @@ static const struct compare_row *dense_twin(const struct comparison *comparison,
 	return NULL;
 }
 
-/* GQE and GQA were sampled in turn: each round gives a ratio of its own, in which the machine's drift cancels. False: no memory. */
+/* GQE and GQA were sampled in turn: each pair of samples has a ratio in which the machine's drift cancels. False: no memory. */
 static bool speedup_of(const struct comparison *comparison, const struct record_entry *gqa, const struct record_entry *gqe,
 		       struct interval *interval)
 {
@@ -309,8 +312,8 @@ static bool speedup_of(const struct comparison *comparison, const struct record_
 		return false;
 	for (uint32_t i = 0; i < count; i++)
 		ratios[i] = over[i] / under[i];
-	const struct sampled rounds = {ratios, count, NULL, 0};
-	*interval = median_interval(&rounds);
+	const struct rounds rounds = rounds_of(ratios, gqe->samples.rounds, count);
+	*interval = rounds_median(&rounds, 0.05);
 	free(ratios);
 	return true;
 }
@@ -356,7 +359,8 @@ double compare_peak_rate(const struct comparison *comparison, size_t column, con
 
 double compare_peak_fraction(const struct comparison *comparison, size_t column, const struct record_entry *entry)
 {
-	const double ms = median_of(compare_samples(comparison, &entry->samples), entry->samples.count);
+	const struct rounds rounds = compare_rounds(comparison, &entry->samples);
+	const double ms = rounds_time(&rounds);
 	return ms > 0 ? 1e3 * entry->flop / ms / compare_peak_rate(comparison, column, entry->peak) : NAN;
 }
 
@@ -367,13 +371,11 @@ gqe_status compare_records(struct comparison *comparison, const struct record *r
 	if (!comparison->options.clock)
 		comparison->options.clock = choose_clock(records, count);
 	gqe_status status = GQE_OK;
-	for (size_t i = 0; i < count && status == GQE_OK; i++) {
+	for (size_t i = 0; i < count; i++) {
 		comparison->columns[i].record = &records[i];
 		label_of(paths[i], comparison->columns[i].label);
-		status = find_drift(comparison, &comparison->columns[i], error);
 	}
-	if (status == GQE_OK)
-		status = mark_columns(comparison, error);
+	status = mark_columns(comparison, error);
 	if (status == GQE_OK)
 		status = collect_rows(comparison, error);
 	if (status == GQE_OK)
@@ -381,7 +383,7 @@ gqe_status compare_records(struct comparison *comparison, const struct record *r
 	bool any_marked = false;
 	for (size_t i = 0; i < count; i++)
 		any_marked = any_marked || comparison->columns[i].marked[0];
-	if (status == GQE_OK && count > 1 && comparison->judged == 0 && !any_marked)
+	if (status == GQE_OK && count > 1 && comparison->common == 0 && !any_marked)
 		return error_set(error, GQE_ERROR_BAD_INPUT,
 				 "the records have nothing in common: no shape, length, dtype and kind of work is in two of them");
 	return status;
@@ -389,8 +391,6 @@ gqe_status compare_records(struct comparison *comparison, const struct record *r
 
 void comparison_free(struct comparison *comparison)
 {
-	for (size_t i = 0; i < comparison->column_count; i++)
-		free(comparison->columns[i].drift);
 	free(comparison->rows);
 	free(comparison->speedups);
 	*comparison = (struct comparison){0};

@@ -3,7 +3,8 @@
  *
  * Only like is held against like: a row is one shape, length, dtype and kind of work, and a cell of it one record's measurement. A
  * record whose self-test failed, or whose kernels are others, is shown and marked, but not judged. A difference counts when the
- * bootstrapped 95% interval of the ratio lies outside the tolerance; all else is "no difference".
+ * interval of the ratio lies outside the tolerance; all else is "no difference". A page shows dozens of intervals, and at 95% each
+ * one in twenty would be wrong: they are widened (Bonferroni) until with 95% all those of a record hold together.
  */
 #ifndef GQE_TOOLS_COMPARE_H
 #define GQE_TOOLS_COMPARE_H
@@ -20,6 +21,7 @@ enum verdict {
 	VERDICT_REFERENCE,    /* the record that the others are held against */
 	VERDICT_NO_REFERENCE, /* measured here, not on the reference */
 	VERDICT_NOT_JUDGED,   /* the record is marked */
+	VERDICT_FEW_ROUNDS,   /* on this record or on the reference */
 	VERDICT_SAME,         /* no difference */
 	VERDICT_FASTER,
 	VERDICT_SLOWER
@@ -28,7 +30,7 @@ enum verdict {
 struct compare_cell {
 	enum verdict verdict;
 	const struct record_entry *entry; /* NULL for a model's row */
-	double ms;                        /* median */
+	double ms;                        /* lower quartile over the rounds */
 	struct interval ratio;            /* the reference's time over this one's: above 1 is faster; NaN: not judged */
 };
 
@@ -57,8 +59,7 @@ struct compare_column {
 	const struct record *record;
 	char label[32];   /* of the file's name */
 	char marked[160]; /* why this record is not judged; "" when it is */
-	double *drift;    /* [drift_count], factors around 1 */
-	uint32_t drift_count;
+	size_t intervals; /* that hold together with 95% */
 };
 
 struct compare_options {
@@ -75,7 +76,8 @@ struct comparison {
 	struct compare_row *rows;
 	struct compare_speedup *speedups;
 	size_t row_count, speedup_count;
-	size_t judged; /* cells with a verdict */
+	size_t common; /* cells that were measured on the reference, too */
+	size_t judged; /* of them, those with a verdict */
 	size_t regressions, improvements;
 };
 
@@ -96,6 +98,7 @@ double compare_peak_fraction(const struct comparison *comparison, size_t column,
 double compare_peak_rate(const struct comparison *comparison, size_t column, const char *what);
 /* Samples by the comparison's clock. */
 const double *compare_samples(const struct comparison *comparison, const struct record_samples *samples);
+struct rounds compare_rounds(const struct comparison *comparison, const struct record_samples *samples);
 const char *compare_clock_text(const struct comparison *comparison);
 
 enum compare_format { COMPARE_TABLE = 1, COMPARE_MARKDOWN, COMPARE_CSV, COMPARE_JSON };

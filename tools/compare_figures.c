@@ -265,7 +265,10 @@ static void fill_bar(const struct comparison *comparison, size_t column, const s
 	snprintf(bar->label, sizeof(bar->label), "%s, %s", comparison->columns[column].label, attention);
 	snprintf(bar->value, sizeof(bar->value), "%.3g ms", cell->ms);
 	for (int step = GQE_LAYER_STEP_OTHER + 1; step < GQE_LAYER_STEP_COUNT; step++) {
-		bar->parts[step] = entry->step_ms[step] ? median_of(entry->step_ms[step], entry->samples.count) : 0;
+		if (!entry->step_ms[step])
+			continue;
+		const struct rounds rounds = rounds_of(entry->step_ms[step], entry->samples.rounds, entry->samples.count);
+		bar->parts[step] = rounds_time(&rounds);
 		sum += bar->parts[step];
 	}
 	/* Parts are measured by the device's clock; their proportions are put on the comparison's. */

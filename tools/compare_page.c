@@ -148,12 +148,12 @@ static void append_cell(const struct compare_cell *cell, struct text_buffer *pag
 static void append_steps(const struct comparison *comparison, struct text_buffer *page)
 {
 	page_heading(page, "Every measurement");
-	text_append(page, "<p>Median times, and below them how many times as fast as ");
+	text_append(page, "<p>Times, and below them how many times as fast as ");
 	text_append_escaped(page, comparison->columns[comparison->reference].label);
 	text_append(page,
-		    " that is, with its 95%% interval. &ldquo;No difference&rdquo;: nothing beyond %.3g%% is sure. A dash: not "
-		    "measured "
-		    "there, as it would have taken too long.</p>\n<div class=\"scroll\"><table>\n<tr><th>what</th>",
+		    " that is, with its interval; all intervals of a column hold together with 95%%. &ldquo;No difference&rdquo;: "
+		    "nothing beyond %.3g%% is sure. A dash: not measured there, as it would have taken too long.</p>\n"
+		    "<div class=\"scroll\"><table>\n<tr><th>what</th>",
 		    100 * comparison->options.tolerance);
 	for (size_t c = 0; c < comparison->column_count; c++) {
 		text_append(page, "<th class=\"n\">");
@@ -183,10 +183,12 @@ static void append_introduction(const struct comparison *comparison, struct text
 		    "them. Dense GQA computes all. This page compares how fast both run on %zu device%s, from one record a "
 		    "device.</p>\n",
 		    comparison->column_count, comparison->column_count == 1 ? "" : "s");
-	text_append(page,
-		    "<p class=\"note\">Times are medians of %s. Only equal work is compared: same shape, length, number format and "
-		    "kernels. Intervals are 95%%, bootstrapped from the raw samples and the drift of the machine.</p>\n",
-		    compare_clock_text(comparison));
+	text_append(
+		page,
+		"<p class=\"note\">Only equal work is compared: same shape, length, number format and kernels. It was measured in "
+		"rounds, seconds apart. A time, by %s, is that of a quiet round, the lower quartile, as other programs can only "
+		"slow it down. Intervals are bootstrapped from the rounds.</p>\n",
+		compare_clock_text(comparison));
 	if (comparison->options.is_baseline)
 		text_append(page,
 			    "<p>Against the baseline: of %zu steps, <strong>%zu slower</strong>, %zu faster, %zu without "

@@ -27,8 +27,7 @@ static void ratio_text(const struct compare_cell *cell, char *text, size_t size)
 		snprintf(text, size, "-");
 		return;
 	case VERDICT_NOT_JUDGED:
-		snprintf(text, size, "not judged");
-		return;
+	case VERDICT_FEW_ROUNDS:
 	case VERDICT_NO_REFERENCE:
 	case VERDICT_REFERENCE:
 		break;
@@ -116,9 +115,11 @@ static void append_records(const struct comparison *comparison, bool markdown, s
 			    column->record->complete ? "" : ", cancelled early", column->marked[0] ? "; NOT JUDGED: " : "",
 			    column->marked);
 	}
-	text_append(out, "%s%s. Intervals are 95%%, bootstrapped from the raw samples; up to %.3g%% is no difference.\n",
-		    markdown ? "\nMedians of " : "Medians of ", compare_clock_text(comparison),
-		    100 * comparison->options.tolerance);
+	text_append(
+		out,
+		"%sTimes are lower quartiles over the rounds, by %s. Intervals of differences are bootstrapped from the rounds,\n"
+		"and all of a record hold together with 95%%; up to %.3g%% is no difference.\n",
+		markdown ? "\n" : "", compare_clock_text(comparison), 100 * comparison->options.tolerance);
 }
 
 static void append_speedups(const struct comparison *comparison, bool markdown, struct text_buffer *out)
@@ -197,7 +198,7 @@ static void append_csv_number(struct text_buffer *out, double value)
 
 static void append_csv(const struct comparison *comparison, struct text_buffer *out)
 {
-	text_append(out, "record,device,driver,driver_info,what,attention,dtype,path,hidden,tokens,median_ms,peak_fraction,"
+	text_append(out, "record,device,driver,driver_info,what,attention,dtype,path,hidden,tokens,ms,peak_fraction,"
 			 "times_as_fast,low,high,verdict\n");
 	for (size_t r = 0; r < comparison->row_count; r++)
 		for (size_t c = 0; c < comparison->column_count; c++) {
@@ -267,7 +268,7 @@ static cJSON *row_to_json(const struct comparison *comparison, const struct comp
 		cJSON *item = cJSON_CreateObject();
 		cJSON_AddStringToObject(item, "record", comparison->columns[c].label);
 		cJSON_AddStringToObject(item, "verdict", verdict_text(cell->verdict));
-		json_add_number(item, "median_ms", cell->ms);
+		json_add_number(item, "ms", cell->ms);
 		json_add_number(item, "peak_fraction", cell->entry ? compare_peak_fraction(comparison, c, cell->entry) : NAN);
 		add_interval(item, "times_as_fast", &cell->ratio);
 		cJSON_AddItemToArray(cells, item);

@@ -8,6 +8,7 @@ void record_samples_free(struct record_samples *samples)
 	free(samples->gpu_ms);
 	free(samples->wall_ms);
 	free(samples->cpu_ms);
+	free(samples->rounds);
 	*samples = (struct record_samples){0};
 }
 
@@ -76,6 +77,11 @@ static void add_samples(cJSON *parent, const char *key, const struct record_samp
 	add_array(object, "gpu_ms", samples->gpu_ms, samples->count);
 	add_array(object, "wall_ms", samples->wall_ms, samples->count);
 	add_array(object, "cpu_ms", samples->cpu_ms, samples->count);
+	if (!samples->rounds)
+		return;
+	cJSON *rounds = cJSON_AddArrayToObject(object, "rounds");
+	for (uint32_t i = 0; i < samples->count; i++)
+		cJSON_AddItemToArray(rounds, cJSON_CreateNumber(samples->rounds[i]));
 }
 
 /* Names of devices and models come from outside; cJSON wants UTF-8. */

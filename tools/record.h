@@ -13,7 +13,7 @@
 #include <gqe/gqe_bench.h>
 
 /* Raised when a reader of the older version could misread a newer record. Readers take every version up to this one. */
-#define RECORD_SCHEMA_VERSION 1
+#define RECORD_SCHEMA_VERSION 2
 
 /* Limits of a file; a full report stays far below. */
 #define RECORD_MOST_BYTES ((size_t)64 << 20)
@@ -25,6 +25,8 @@ struct record_samples {
 	uint32_t count;
 	double *gpu_ms; /* [count]; NULL where no device clock applies, as for a model's run */
 	double *wall_ms, *cpu_ms;
+	uint32_t *rounds; /* [count], never falling: in which each was taken; samples of one round share a moment. NULL in version 1
+			   */
 };
 
 struct record_shape {

@@ -11,6 +11,7 @@ struct reader {
 	const char *path;
 	gqe_error *error;
 	gqe_status status;
+	uint32_t schema_version;
 	char where[96]; /* "entries[3]." */
 };
 
@@ -147,6 +148,30 @@ static double *read_milliseconds(struct reader *reader, const cJSON *object, con
 	return values;
 }
 
+/* As many as there are samples; malloc'ed. */
+static uint32_t *read_rounds(struct reader *reader, const cJSON *object, uint32_t count)
+{
+	const cJSON *array = member_of_type(reader, object, "rounds", cJSON_IsArray, "is not an array"), *item;
+	uint32_t *rounds = array && !failed(reader) ? malloc((count ? count : 1) * sizeof(*rounds)) : NULL;
+	if (!rounds) {
+		if (array)
+			out_of_memory(reader);
+		return NULL;
+	}
+	uint32_t i = 0, last = 0;
+	for (item = array->child; item && i < count; item = item->next) {
+		const double number = cJSON_IsNumber(item) ? item->valuedouble : NAN;
+		if (!(number >= last && number <= RECORD_MOST_SAMPLES && number == floor(number))) {
+			complain(reader, "rounds", "holds something that is no round, or the rounds are not in order");
+			break;
+		}
+		last = rounds[i++] = (uint32_t)number;
+	}
+	if (i != count || item)
+		complain(reader, "rounds", "has not as many values as its neighbours");
+	return rounds;
+}
+
 static void read_samples(struct reader *reader, const cJSON *parent, const char *key, bool on_device,
 			 struct record_samples *samples)
 {
@@ -157,6 +182,8 @@ static void read_samples(struct reader *reader, const cJSON *parent, const char 
 		samples->gpu_ms = read_milliseconds(reader, object, "gpu_ms", &samples->count);
 	samples->wall_ms = read_milliseconds(reader, object, "wall_ms", &samples->count);
 	samples->cpu_ms = read_milliseconds(reader, object, "cpu_ms", &samples->count);
+	if (reader->schema_version >= 2)
+		samples->rounds = read_rounds(reader, object, samples->count);
 }
 
 static void read_check(struct reader *reader, const cJSON *object, void *out)
@@ -293,6 +320,34 @@ static void read_device(struct reader *reader, const cJSON *document, struct rec
 	reader->where[0] = 0;
 }
 
+/* No object of a record has as many. */
+enum { MOST_MEMBERS = 64 };
+
+/*
+ * A key that is there twice says two things, and which of them a reader believes is its own affair: such a file is refused,
+ * wherever in it that is. `where` [length] is the place, for the message.
+ */
+static void check_keys(struct reader *reader, const cJSON *parent, char *where, size_t size, size_t length)
+{
+	size_t index = 0;
+	for (const cJSON *child = parent->child; child && !failed(reader); child = child->next, index++) {
+		const bool is_member = cJSON_IsObject(parent);
+		const int added = is_member ? snprintf(where + length, size - length, "%s%.48s", length ? "." : "", child->string)
+					    : snprintf(where + length, size - length, "[%zu]", index);
+		for (char *at = where + length; *at; at++) /* what a terminal would act on */
+			if (*at < 0x20 || *at > 0x7e)
+				*at = '?';
+		for (const cJSON *other = parent->child; is_member && other != child; other = other->next)
+			if (strcmp(other->string, child->string) == 0)
+				complain(reader, where, "is there twice: write each key of an object once");
+		if (is_member && index == MOST_MEMBERS)
+			complain(reader, where, "is one too many: no object of a record has so many members");
+		if (child->child)
+			check_keys(reader, child, where, size, length + (size_t)added < size ? length + (size_t)added : size - 1);
+		where[length] = 0;
+	}
+}
+
 static void read_document(struct reader *reader, const cJSON *document, struct record *record)
 {
 	char kind[16];
@@ -300,6 +355,8 @@ static void read_document(struct reader *reader, const cJSON *document, struct r
 		reader->status = error_set(reader->error, GQE_ERROR_BAD_INPUT, "%s: not a record: no JSON object", reader->path);
 		return;
 	}
+	char where[192] = "";
+	check_keys(reader, document, where, sizeof(where), 0);
 	read_text(reader, document, "kind", kind, sizeof(kind));
 	if (!failed(reader) && strcmp(kind, "gqe report") != 0)
 		complain(reader, "kind", "is not 'gqe report': this file was not written by gqe report");
@@ -308,6 +365,7 @@ static void read_document(struct reader *reader, const cJSON *document, struct r
 		reader->status = error_set(reader->error, GQE_ERROR_BAD_INPUT,
 					   "%s: schema version %u is newer than %d, the newest that this gqe reads", reader->path,
 					   record->schema_version, RECORD_SCHEMA_VERSION);
+	reader->schema_version = record->schema_version;
 	read_text(reader, document, "created", record->created, sizeof(record->created));
 	read_name(reader, document, "mode", record->mode, sizeof(record->mode));
 	read_text(reader, document, "os", record->os, sizeof(record->os));
@@ -376,7 +434,10 @@ gqe_status record_read(const char *path, struct record *record, gqe_error *error
 	if (!failed(&reader)) {
 		const char *end = NULL;
 		cJSON *document = cJSON_ParseWithLengthOpts(text, length + 1, &end, 1);
-		if (document)
+		if (document && strlen(text) != length) /* what follows a NUL would go unseen */
+			reader.status = error_set(error, GQE_ERROR_BAD_INPUT, "%s: not valid JSON: a NUL at byte %zu of %zu", path,
+						  strlen(text), length);
+		else if (document)
 			read_document(&reader, document, record);
 		else
 			reader.status = error_set(error, GQE_ERROR_BAD_INPUT, "%s: not valid JSON at byte %zu of %zu", path,

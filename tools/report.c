@@ -45,8 +45,14 @@ static bool append(double **values, uint32_t count, double value)
 	return true;
 }
 
-gqe_status report_add_sample(struct record_samples *samples, const gqe_bench_times *times, bool on_device, gqe_error *error)
+gqe_status report_add_sample(const struct report *report, struct record_samples *samples, const gqe_bench_times *times,
+			     bool on_device, gqe_error *error)
 {
+	uint32_t *rounds = realloc(samples->rounds, (samples->count + 1) * sizeof(*rounds));
+	if (!rounds)
+		return error_no_memory(error);
+	rounds[samples->count] = report->round;
+	samples->rounds = rounds;
 	if ((on_device && !append(&samples->gpu_ms, samples->count, times->gpu_ms)) ||
 	    !append(&samples->wall_ms, samples->count, times->wall_ms) || !append(&samples->cpu_ms, samples->count, times->cpu_ms))
 		return error_no_memory(error);

@@ -21,6 +21,7 @@ struct report {
 	struct progress progress;
 	double began;
 	double deadline; /* of what runs now, by now_seconds */
+	uint32_t round;  /* number of the present one */
 	const char *stage;
 };
 
@@ -36,7 +37,8 @@ gqe_status report_model(struct report *report, double seconds, gqe_error *error)
 bool report_must_stop(void *report);
 /* Adds a line to the list of what was left out. */
 gqe_status report_skip(struct report *report, const char *reason, gqe_error *error, const char *format, ...) GQE_PRINTF(4, 5);
-/* Room for `count` more samples, of the device's clock too when `on_device`; GQE_ERROR_OUT_OF_MEMORY. */
-gqe_status report_add_sample(struct record_samples *samples, const gqe_bench_times *times, bool on_device, gqe_error *error);
+/* A sample of the present round, with the device's clock when `on_device`; GQE_ERROR_OUT_OF_MEMORY. */
+gqe_status report_add_sample(const struct report *report, struct record_samples *samples, const gqe_bench_times *times,
+			     bool on_device, gqe_error *error);
 
 #endif

@@ -9,18 +9,21 @@
 #include <string.h>
 
 /*
- * Every rung is visited several times, with the others in between, so that its samples are not all of one moment: another program
- * that shares the processor, or a clock that is throttled, slows down whole seconds. Warm-ups and samples are those of a visit.
+ * A path first climbs, which finds the rungs that fit, and then takes samples in rounds: every rung once in each, one after the
+ * other, so that the samples of a rung lie seconds apart and are spread over all of the time. Another program that shares the
+ * processor, or a clock that is throttled, slows down whole seconds: what samples of one moment agree on need not hold in the next.
  */
-enum { VISITS = 3, WARMUPS = 1, MOST_SAMPLES = 9 };
-/* The later visits may find no time any more: the first one must be enough by itself. */
-static const uint32_t least_samples[VISITS] = {5, 3, 3};
-/* When each visit ends, in parts of the time: the first one also compiles. */
-static const double visit_ends[VISITS] = {0.5, 0.75, 1};
-/* A rung whose passes are short takes more samples than the least, this long. */
-#define RUNG_SECONDS_QUICK 0.15
-#define RUNG_SECONDS_FULL 0.7
+enum { MOST_SAMPLES = 5 /* of a round */, LEAST_ROUNDS = 5, MOST_ROUNDS = 40 };
+/* Passes that are shorter are warmed up, and sampled again, for this long in each round. */
+#define RUNG_SECONDS_QUICK 0.03
+#define RUNG_SECONDS_FULL 0.1
+/* Part of a path's time for climbing. Both dtypes share it; most is for f32, as every device has it. */
+#define CLIMB_PART 0.4
 #define F32_PART 0.65
+/* The f32 peak, which shows how the machine drifts, is sampled again when this long has passed. */
+#define PEAK_SECONDS 0.3
+/* Of the device's heap: what rungs may hold between rounds. The others are made anew in each round. */
+#define HELD_PART 0.25
 
 /* Shapes: one that every device can climb, the demo model's; and the paper's. */
 static const struct ladder {
@@ -43,18 +46,35 @@ static const struct ladder {
 };
 #define LADDER_COUNT (sizeof(ladders) / sizeof(ladders[0]))
 
+/* A length of a ladder, in a dtype: GQE and dense GQA in turn. */
+struct rung {
+	const struct ladder *ladder;
+	gqe_dtype dtype;
+	gqe_bench_what what;
+	uint32_t tokens;
+	gqe_bench *benches[2]; /* NULL: made anew in each round */
+	size_t entries[2];     /* in the record */
+	bool has_entries;
+	double seconds, pair_seconds; /* of the last round, and of a pass of both in it; 0 before the first */
+};
+
 /* One context: a path. */
 struct climb {
 	struct report *report;
 	gqe_context *context;
 	gqe_path path;
 	bool preferred;
+	bool has_own_f32; /* paths that are for f16 take the subgroup path's kernels for f32: those are measured once */
 	gqe_dtype dtype;
 	const struct ladder *ladder;
-	int visit;
+	struct rung *rungs;
+	size_t rung_count;
+	double heap_bytes, held_bytes;
 	gqe_bench *peaks[BENCH_PEAK_COUNT];      /* NULL: the device has none */
+	double peak_sampled;                     /* when the f32 peak was, last */
 	double until;                            /* no rung is begun that would not be done by then */
-	double end;                              /* of the time of this path and dtype */
+	double rounds_seconds;                   /* that the rounds of the rungs so far may take */
+	double end;                              /* of the time of this path */
 	double create_seconds, seconds_per_flop; /* of the rungs so far, the least, and the last; 0 before the first */
 };
 
@@ -105,60 +125,69 @@ static struct record_peak *find_peak(struct record *record, const char *what)
 	return NULL;
 }
 
-/* A sample of every peak. Each context finds its own size of sample; only those of the first one's size are kept together. */
-static gqe_status sample_peaks(struct climb *climb, gqe_error *error)
+/* Each context finds its own size of sample: times are scaled to the first one's. */
+static gqe_status sample_peak(struct climb *climb, int which, gqe_error *error)
 {
 	struct record *record = climb->report->record;
-	for (int i = 0; i < BENCH_PEAK_COUNT; i++) {
-		gqe_bench_times times;
-		if (!climb->peaks[i])
-			continue;
-		const char *what = gqe_bench_what_name(bench_peak_what(i));
-		const gqe_bench_info info = gqe_bench_get_info(climb->peaks[i]);
-		struct record_peak *peak = find_peak(record, what);
-		if (!peak) {
-			peak = record_grow(&record->peaks, &record->peak_count, sizeof(*peak));
-			if (!peak)
-				return error_no_memory(error);
-			snprintf(peak->what, sizeof(peak->what), "%s", what);
-			peak->amount = info.flop + info.bytes;
-		}
-		gqe_status status = gqe_bench_sample(climb->peaks[i], &times, error);
-		const double scale = peak->amount / (info.flop + info.bytes);
-		times.gpu_ms *= scale;
-		times.wall_ms *= scale;
-		times.cpu_ms *= scale;
-		if (status == GQE_OK && peak->samples.count < RECORD_MOST_SAMPLES)
-			status = report_add_sample(&peak->samples, &times, true, error);
-		if (status != GQE_OK)
-			return status;
+	gqe_bench_times times;
+	if (!climb->peaks[which])
+		return GQE_OK;
+	const char *what = gqe_bench_what_name(bench_peak_what(which));
+	const gqe_bench_info info = gqe_bench_get_info(climb->peaks[which]);
+	gqe_status status = gqe_bench_sample(climb->peaks[which], &times, error);
+	if (status != GQE_OK)
+		return status;
+	struct record_peak *peak = find_peak(record, what);
+	if (!peak) {
+		peak = record_grow(&record->peaks, &record->peak_count, sizeof(*peak));
+		if (!peak)
+			return error_no_memory(error);
+		snprintf(peak->what, sizeof(peak->what), "%s", what);
+		peak->amount = info.flop + info.bytes;
 	}
-	return GQE_OK;
+	const double scale = peak->amount / (info.flop + info.bytes);
+	times.gpu_ms *= scale;
+	times.wall_ms *= scale;
+	times.cpu_ms *= scale;
+	if (which == BENCH_PEAK_F32)
+		climb->peak_sampled = now_seconds();
+	return report_add_sample(climb->report, &peak->samples, &times, true, error);
+}
+
+/* A new round begins with a sample of every peak. */
+static gqe_status begin_round(struct climb *climb, gqe_error *error)
+{
+	gqe_status status = GQE_OK;
+	climb->report->round++;
+	for (int i = 0; i < BENCH_PEAK_COUNT && status == GQE_OK; i++)
+		status = sample_peak(climb, i, error);
+	return status;
 }
 
 /* An entry without samples yet, for a bench. */
-static void describe_entry(const struct climb *climb, gqe_bench_what what, gqe_attention attention, uint32_t tokens,
-			   const gqe_bench_info *info, struct record_entry *entry)
+static void describe_entry(const struct climb *climb, const struct rung *rung, gqe_attention attention, const gqe_bench_info *info,
+			   struct record_entry *entry)
 {
-	const gqe_layer_config *config = &climb->ladder->config;
+	const gqe_layer_config *config = &rung->ladder->config;
 	*entry = (struct record_entry){
 		.preferred = climb->preferred,
 		.shape = {config->hidden_size, config->heads, config->kv_heads, config->top_k, config->head_dim},
-		.tokens = tokens,
-		.computed = tokens,
+		.tokens = rung->tokens,
+		.computed = rung->tokens,
 		.flop = info->flop,
 		.memory_bytes = (double)info->memory_bytes,
 	};
-	snprintf(entry->what, sizeof(entry->what), "%s", gqe_bench_what_name(what));
+	snprintf(entry->what, sizeof(entry->what), "%s", gqe_bench_what_name(rung->what));
 	snprintf(entry->attention, sizeof(entry->attention), "%s", bench_attention_name(attention));
 	snprintf(entry->path, sizeof(entry->path), "%s", gqe_path_name(info->path));
-	snprintf(entry->dtype, sizeof(entry->dtype), "%s", bench_dtype_name(climb->dtype));
+	snprintf(entry->dtype, sizeof(entry->dtype), "%s", bench_dtype_name(rung->dtype));
 	snprintf(entry->routing, sizeof(entry->routing), "%s", bench_routing_name(GQE_BENCH_UNIFORM));
 	snprintf(entry->peak, sizeof(entry->peak), "%s", gqe_bench_what_name(bench_peak_what(bench_peak_of(info->path))));
 	memcpy(entry->step_flop, info->step_flop, sizeof(entry->step_flop));
 }
 
-static gqe_status add_entry_sample(struct record_entry *entry, const gqe_bench_times *times, gqe_error *error)
+static gqe_status add_entry_sample(struct report *report, struct record_entry *entry, const gqe_bench_times *times,
+				   gqe_error *error)
 {
 	for (int step = GQE_LAYER_STEP_OTHER + 1; step < GQE_LAYER_STEP_COUNT; step++) {
 		/* A part that this kind does not have takes no time in the first sample, nor in any other. */
@@ -170,162 +199,178 @@ static gqe_status add_entry_sample(struct record_entry *entry, const gqe_bench_t
 		grown[entry->samples.count] = times->step_ms[step];
 		entry->step_ms[step] = grown;
 	}
-	return report_add_sample(&entry->samples, times, true, error);
+	return report_add_sample(report, &entry->samples, times, true, error);
 }
 
 static const gqe_attention attentions[2] = {GQE_ATTENTION_GQE, GQE_ATTENTION_GQA};
 
-static gqe_status create_pair(struct climb *climb, gqe_bench_what what, uint32_t tokens, gqe_bench *benches[2],
-			      struct record_entry entries[2], gqe_error *error)
+static void destroy_pair(struct rung *rung)
 {
-	for (size_t i = 0; i < 2; i++) {
-		const gqe_layer_config config = layer_config(climb->ladder, attentions[i]);
+	for (size_t i = 0; i < 2; i++)
+		gqe_bench_destroy(&rung->benches[i]);
+}
+
+static gqe_status create_pair(struct climb *climb, struct rung *rung, gqe_error *error)
+{
+	gqe_status status = GQE_OK;
+	for (size_t i = 0; i < 2 && status == GQE_OK; i++) {
+		const gqe_layer_config config = layer_config(rung->ladder, attentions[i]);
 		const gqe_bench_params params = {
 			.size = sizeof(params),
-			.what = what,
+			.what = rung->what,
 			.config = &config,
-			.tokens = tokens,
-			.dtype = climb->dtype,
+			.tokens = rung->tokens,
+			.dtype = rung->dtype,
 			.routing = GQE_BENCH_UNIFORM,
 			.cancelled = report_must_stop,
 			.user = climb->report,
 		};
-		gqe_status status = gqe_bench_create(climb->context, &params, &benches[i], error);
-		if (status != GQE_OK)
-			return status;
-		const gqe_bench_info info = gqe_bench_get_info(benches[i]);
-		describe_entry(climb, what, attentions[i], tokens, &info, &entries[i]);
+		status = gqe_bench_create(climb->context, &params, &rung->benches[i], error);
 	}
-	return GQE_OK;
-}
-
-/* GQE and dense GQA in turn, until there are samples enough. */
-static gqe_status sample_pair(const struct climb *climb, gqe_bench *benches[2], struct record_entry entries[2], gqe_error *error)
-{
-	const double until = now_seconds() + (climb->report->full ? RUNG_SECONDS_FULL : RUNG_SECONDS_QUICK);
-	for (uint32_t round = 0; round < WARMUPS + MOST_SAMPLES; round++) {
-		if (round >= WARMUPS + least_samples[climb->visit] && now_seconds() > until)
-			break;
-		for (size_t i = 0; i < 2; i++) {
-			gqe_bench_times times;
-			gqe_status status = gqe_bench_sample(benches[i], &times, error);
-			if (status == GQE_OK && round >= WARMUPS)
-				status = add_entry_sample(&entries[i], &times, error);
-			if (status != GQE_OK)
-				return status;
-		}
-	}
-	return GQE_OK;
-}
-
-/* What an earlier visit left of the same rung and attention; NULL: it is the first. */
-static struct record_entry *find_entry(const struct record *record, const struct climb *climb, gqe_bench_what what, uint32_t tokens,
-				       gqe_attention attention)
-{
-	for (size_t i = 0; i < record->entry_count; i++) {
-		struct record_entry *entry = &record->entries[i];
-		if (strcmp(entry->what, gqe_bench_what_name(what)) == 0 && entry->tokens == tokens &&
-		    strcmp(entry->attention, bench_attention_name(attention)) == 0 &&
-		    strcmp(entry->path, gqe_path_name(climb->path)) == 0 &&
-		    strcmp(entry->dtype, bench_dtype_name(climb->dtype)) == 0 &&
-		    entry->shape.hidden == climb->ladder->config.hidden_size)
-			return entry;
-	}
-	return NULL;
-}
-
-static gqe_status append_samples(struct record_entry *to, const struct record_entry *from, gqe_error *error)
-{
-	gqe_status status = GQE_OK;
-	for (uint32_t i = 0; i < from->samples.count && status == GQE_OK; i++) {
-		gqe_bench_times times = {
-			.gpu_ms = from->samples.gpu_ms[i], .wall_ms = from->samples.wall_ms[i], .cpu_ms = from->samples.cpu_ms[i]};
-		for (int step = 0; step < GQE_LAYER_STEP_COUNT; step++)
-			times.step_ms[step] = from->step_ms[step] ? from->step_ms[step][i] : 0;
-		status = add_entry_sample(to, &times, error);
-	}
+	if (status != GQE_OK)
+		destroy_pair(rung);
 	return status;
 }
 
-/* Moves the entry, samples and all, to the record, or its samples to the entry of an earlier visit. */
-static gqe_status keep_entry(const struct climb *climb, gqe_bench_what what, uint32_t tokens, gqe_attention attention,
-			     struct record_entry *entry, gqe_error *error)
+static double pair_bytes(const struct rung *rung)
+{
+	return (double)gqe_bench_get_info(rung->benches[0]).memory_bytes +
+	       (double)gqe_bench_get_info(rung->benches[1]).memory_bytes;
+}
+
+/* Memory that the rungs below hold may be what this one lacks: they are made anew from then on. */
+static gqe_status create_pair_alone(struct climb *climb, struct rung *rung, gqe_error *error)
+{
+	gqe_status status = create_pair(climb, rung, error);
+	if (status != GQE_ERROR_OUT_OF_MEMORY || climb->held_bytes <= 0)
+		return status;
+	for (size_t i = 0; i < climb->rung_count; i++)
+		destroy_pair(&climb->rungs[i]);
+	climb->heap_bytes = climb->held_bytes = 0;
+	return create_pair(climb, rung, error);
+}
+
+static gqe_status add_entries(struct climb *climb, struct rung *rung, gqe_error *error)
 {
 	struct record *record = climb->report->record;
-	struct record_entry *kept = find_entry(record, climb, what, tokens, attention);
-	if (kept)
-		return append_samples(kept, entry, error);
-	kept = record_grow(&record->entries, &record->entry_count, sizeof(*kept));
-	if (!kept)
-		return error_no_memory(error);
-	*kept = *entry;
-	*entry = (struct record_entry){0};
+	for (size_t i = 0; i < 2; i++) {
+		const gqe_bench_info info = gqe_bench_get_info(rung->benches[i]);
+		rung->entries[i] = record->entry_count;
+		struct record_entry *entry = record_grow(&record->entries, &record->entry_count, sizeof(*entry));
+		if (!entry)
+			return error_no_memory(error);
+		describe_entry(climb, rung, attentions[i], &info, entry);
+	}
+	rung->has_entries = true;
 	return GQE_OK;
 }
 
-static gqe_status measure_rung(struct climb *climb, gqe_bench_what what, uint32_t tokens, gqe_error *error)
+/* A pass of GQE and one of dense GQA; kept only when both were made. */
+static gqe_status sample_pair(struct climb *climb, struct rung *rung, bool keep, gqe_error *error)
 {
-	gqe_bench *benches[2] = {NULL, NULL};
-	struct record_entry entries[2] = {0};
-	const double began = now_seconds();
-	gqe_status status = sample_peaks(climb, error);
-	if (status == GQE_OK)
-		status = create_pair(climb, what, tokens, benches, entries, error);
-	const double created = now_seconds();
-	if (status == GQE_OK)
-		status = sample_pair(climb, benches, entries, error);
-	const double sampled = now_seconds();
-	const uint32_t passes = WARMUPS + entries[1].samples.count;
-	for (size_t i = 0; i < 2; i++) {
-		gqe_bench_destroy(&benches[i]);
-		if (status == GQE_OK)
-			status = keep_entry(climb, what, tokens, attentions[i], &entries[i], error);
-		record_entry_free(&entries[i]);
-	}
-	if (status == GQE_OK) {
-		/* The least, as the first of a kind compiles its pipelines and the later ones find them. */
-		climb->create_seconds =
-			climb->seconds_per_flop > 0 ? fmin(climb->create_seconds, created - began) : created - began;
-		climb->seconds_per_flop = (sampled - created) / (2 * passes * rung_flop(climb->ladder, what, tokens));
-	}
+	gqe_bench_times times[2];
+	gqe_status status = GQE_OK;
+	for (size_t i = 0; i < 2 && status == GQE_OK; i++)
+		status = gqe_bench_sample(rung->benches[i], &times[i], error);
+	if (status == GQE_OK && keep && !rung->has_entries)
+		status = add_entries(climb, rung, error);
+	for (size_t i = 0; i < 2 && keep && status == GQE_OK; i++)
+		status = add_entry_sample(climb->report, &climb->report->record->entries[rung->entries[i]], &times[i], error);
 	return status;
 }
 
-/* Whether the rung fits into what is left, judged by the last one. */
+static gqe_status sample_rung(struct climb *climb, struct rung *rung, gqe_error *error)
+{
+	const double least_seconds = climb->report->full ? RUNG_SECONDS_FULL : RUNG_SECONDS_QUICK;
+	gqe_status status = GQE_OK;
+	/* In a long pass what is cold at its begin plays no part. */
+	if (rung->pair_seconds < least_seconds)
+		status = sample_pair(climb, rung, false, error);
+	const double began = now_seconds();
+	uint32_t pairs = 0;
+	while (status == GQE_OK && (pairs == 0 || (pairs < MOST_SAMPLES && now_seconds() < began + least_seconds))) {
+		status = sample_pair(climb, rung, true, error);
+		pairs++;
+	}
+	rung->pair_seconds = (now_seconds() - began) / pairs;
+	return status;
+}
+
+/* A rung's part of a round. */
+static gqe_status visit_rung(struct climb *climb, struct rung *rung, gqe_error *error)
+{
+	const double began = now_seconds();
+	const bool is_held = rung->benches[0] != NULL;
+	gqe_status status = GQE_OK;
+	if (began > climb->peak_sampled + PEAK_SECONDS)
+		status = sample_peak(climb, BENCH_PEAK_F32, error);
+	const double create_began = now_seconds();
+	if (status == GQE_OK && !is_held)
+		status = create_pair_alone(climb, rung, error);
+	const double created = now_seconds();
+	if (status == GQE_OK)
+		status = sample_rung(climb, rung, error);
+	if (status == GQE_OK && !is_held) {
+		const double bytes = pair_bytes(rung);
+		/* The least, as the first of a kind compiles its pipelines and the later ones find them. */
+		climb->create_seconds =
+			climb->seconds_per_flop > 0 ? fmin(climb->create_seconds, created - create_began) : created - create_began;
+		climb->seconds_per_flop = rung->pair_seconds / (2 * rung_flop(rung->ladder, rung->what, rung->tokens));
+		if (climb->held_bytes + bytes <= HELD_PART * climb->heap_bytes)
+			climb->held_bytes += bytes;
+		else
+			destroy_pair(rung);
+	}
+	rung->seconds = rung->benches[0] ? now_seconds() - created : now_seconds() - began;
+	return status;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- climbing -- */
+
+static double round_seconds(const struct climb *climb)
+{
+	double seconds = 0;
+	for (size_t i = 0; i < climb->rung_count; i++)
+		seconds += climb->rungs[i].seconds;
+	return seconds;
+}
+
+/* Whether the rung, and then its part of the rounds, fit into what is left, judged by the last one. */
 static bool fits(const struct climb *climb, gqe_bench_what what, uint32_t tokens)
 {
-	const double passes = 2.0 * (1 + WARMUPS + least_samples[climb->visit]);
-	return now_seconds() + climb->create_seconds + climb->seconds_per_flop * passes * rung_flop(climb->ladder, what, tokens) <
-	       climb->until;
+	const double pair_seconds = 2 * climb->seconds_per_flop * rung_flop(climb->ladder, what, tokens);
+	/* One pass when the bench is made, one to warm up, one that counts. */
+	return now_seconds() + climb->create_seconds + 3 * pair_seconds < climb->until &&
+	       LEAST_ROUNDS * (round_seconds(climb) + pair_seconds) < climb->rounds_seconds;
 }
 
 /* Takes a rung, or says why not. *ended: no higher one needs to be tried. */
 static gqe_status try_rung(struct climb *climb, gqe_bench_what what, uint32_t tokens, bool *ended, gqe_error *error)
 {
 	gqe_error cause = {0};
-	gqe_status status = GQE_OK;
 	const char *reason = "no time was left";
 	if (interrupt_seen())
 		return error_set(error, GQE_CANCELLED, "cancelled");
-	if (climb->visit > 0 && !find_entry(climb->report->record, climb, what, tokens, GQE_ATTENTION_GQA)) {
-		*ended = true; /* the first visit came no higher */
-		return GQE_OK;
-	}
 	/* A rung that is dearer than it looked, as when a driver compiles slowly, may go on. */
 	climb->report->deadline = climb->end;
 	if (fits(climb, what, tokens)) {
-		status = measure_rung(climb, what, tokens, &cause);
-		if (status == GQE_OK)
-			return GQE_OK;
-		if (status == GQE_CANCELLED && interrupt_seen())
-			return *error = cause, status;
-		if (status == GQE_ERROR_DEVICE_LOST || status == GQE_ERROR_INTERNAL)
+		struct rung rung = {.ladder = climb->ladder, .dtype = climb->dtype, .what = what, .tokens = tokens};
+		gqe_status status = visit_rung(climb, &rung, &cause);
+		if (status == GQE_OK) {
+			struct rung *kept = record_grow(&climb->rungs, &climb->rung_count, sizeof(*kept));
+			if (kept)
+				*kept = rung;
+			else
+				destroy_pair(&rung);
+			return kept ? GQE_OK : error_no_memory(error);
+		}
+		destroy_pair(&rung);
+		if ((status == GQE_CANCELLED && interrupt_seen()) || status == GQE_ERROR_DEVICE_LOST ||
+		    status == GQE_ERROR_INTERNAL)
 			return *error = cause, status;
 		reason = status == GQE_CANCELLED ? "took longer than the time left" : cause.message;
 	}
 	*ended = true;
-	if (climb->visit > 0)
-		return GQE_OK; /* it has samples already */
 	return report_skip(climb->report, reason, error, "%s shape, %s path, %s: %s of %u tokens and more", climb->ladder->name,
 			   gqe_path_name(climb->path), bench_dtype_name(climb->dtype), gqe_bench_what_name(what), tokens);
 }
@@ -345,21 +390,40 @@ static gqe_status climb_ladder(struct climb *climb, gqe_error *error)
 	return status == GQE_OK ? try_rung(climb, GQE_BENCH_GEMM, climb->ladder->gemm_rows, &no_gemm, error) : status;
 }
 
-/* One path and dtype. The small ladder may use half of a visit. */
-static gqe_status visit_ladders(struct climb *climb, double end, gqe_error *error)
+/* Every dtype, every ladder. The small ladder may use half of a dtype's time. */
+static gqe_status climb_ladders(struct climb *climb, size_t dtype_count, gqe_error *error)
 {
-	const double began = now_seconds();
-	gqe_status status = GQE_OK;
-	climb->end = end;
-	for (climb->visit = 0; climb->visit < VISITS && status == GQE_OK; climb->visit++) {
-		const double now = now_seconds(), visit_end = began + visit_ends[climb->visit] * (end - began);
+	const gqe_dtype dtypes[2] = {GQE_DTYPE_F32, GQE_DTYPE_F16};
+	const double began = now_seconds(), seconds = climb->end - began;
+	double part = 0;
+	gqe_status status = begin_round(climb, error);
+	for (size_t d = climb->has_own_f32 ? 0 : 1; d < dtype_count && status == GQE_OK; d++) {
+		const double dtype_part = dtype_count == 1 || !climb->has_own_f32 ? 1 : d == 0 ? F32_PART : 1 - F32_PART;
+		climb->dtype = dtypes[d];
 		for (size_t i = 0; i < LADDER_COUNT && status == GQE_OK; i++) {
 			climb->ladder = &ladders[i];
-			climb->until = i + 1 == LADDER_COUNT ? visit_end : now + 0.5 * (visit_end - now);
+			part += dtype_part / LADDER_COUNT;
+			climb->until = began + part * CLIMB_PART * seconds;
+			climb->rounds_seconds = part * (1 - CLIMB_PART) * seconds;
 			status = climb_ladder(climb, error);
 		}
 	}
 	return status;
+}
+
+/* The time is over in the middle of a round now and then: its last rungs have a sample less. */
+static gqe_status take_rounds(struct climb *climb, gqe_error *error)
+{
+	gqe_status status = GQE_OK;
+	climb->report->deadline = climb->end;
+	for (int round = 1; round < MOST_ROUNDS && climb->rung_count > 0 && status == GQE_OK; round++) {
+		if (now_seconds() + round_seconds(climb) > climb->end)
+			break;
+		status = begin_round(climb, error);
+		for (size_t i = 0; i < climb->rung_count && status == GQE_OK; i++)
+			status = visit_rung(climb, &climb->rungs[i], error);
+	}
+	return status == GQE_CANCELLED && !interrupt_seen() ? GQE_OK : status;
 }
 
 /* One path, every dtype. */
@@ -367,21 +431,24 @@ static gqe_status climb_path(struct report *report, const gqe_device_info *devic
 			     gqe_error *error)
 {
 	struct program program = *report->program;
-	struct climb climb = {.report = report, .path = path, .preferred = preferred};
-	const gqe_dtype dtypes[2] = {GQE_DTYPE_F32, GQE_DTYPE_F16};
-	const size_t dtype_count = device->has_16bit_storage ? 2 : 1;
+	struct climb climb = {.report = report,
+			      .path = path,
+			      .preferred = preferred,
+			      .has_own_f32 = preferred || report->program->path || path == GQE_PATH_SCALAR,
+			      .end = until,
+			      .heap_bytes = (double)device->heap_bytes};
 	program.path = (int)path;
 	report->deadline = until;
 	gqe_status status = program_context(&program, &climb.context, error);
 	if (status == GQE_OK)
 		status = create_peaks(&climb, error);
-	for (size_t i = 0; i < dtype_count && status == GQE_OK; i++) {
-		const double now = now_seconds();
-		climb.dtype = dtypes[i];
-		/* Most of the time for f32, as every device has it. */
-		const double end = i + 1 == dtype_count ? until : now + F32_PART * (until - now);
-		status = visit_ladders(&climb, end, error);
-	}
+	if (status == GQE_OK)
+		status = climb_ladders(&climb, device->has_16bit_storage ? 2 : 1, error);
+	if (status == GQE_OK)
+		status = take_rounds(&climb, error);
+	for (size_t i = 0; i < climb.rung_count; i++)
+		destroy_pair(&climb.rungs[i]);
+	free(climb.rungs);
 	for (int i = 0; i < BENCH_PEAK_COUNT; i++)
 		gqe_bench_destroy(&climb.peaks[i]);
 	if (status == GQE_OK)

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { PROMPT_TOKENS = 512, GENERATED_TOKENS = 16, LEAST_PASSES = 3, MOST_PASSES = 9 };
+enum { PROMPT_TOKENS = 512, GENERATED_TOKENS = 16, LEAST_ROUNDS = 3, MOST_ROUNDS = 12 };
 
 struct model_run {
 	struct report *report;
@@ -104,7 +104,7 @@ static gqe_status append(struct model_run *run, const int32_t *tokens, uint32_t 
 	gqe_status status = gqe_session_prefill(run->session, &params, error);
 	const gqe_bench_times times = {.wall_ms = 1e3 * (now_seconds() - began),
 				       .cpu_ms = 1e3 * (double)(clock() - cpu_began) / CLOCKS_PER_SEC};
-	return status == GQE_OK && samples ? report_add_sample(samples, &times, false, error) : status;
+	return status == GQE_OK && samples ? report_add_sample(run->report, samples, &times, false, error) : status;
 }
 
 static gqe_status score(struct model_run *run, gqe_error *error)
@@ -133,14 +133,17 @@ static gqe_status generate(struct model_run *run, gqe_error *error)
 static gqe_status measure(struct model_run *run, double until, gqe_error *error)
 {
 	gqe_status status = score(run, error); /* the first pass warms up, too */
-	for (uint32_t pass = 0; pass < MOST_PASSES && status == GQE_OK; pass++) {
-		if (pass >= LEAST_PASSES && now_seconds() > until)
+	for (uint32_t round = 0; round < MOST_ROUNDS && status == GQE_OK; round++) {
+		if (round >= LEAST_ROUNDS && now_seconds() > until)
 			break;
+		run->report->round++;
 		status = gqe_session_rewind(run->session, 0, error);
 		if (status == GQE_OK)
 			status = append(run, run->tokens, run->token_count, NULL, &run->result->prefill, error);
+		if (status == GQE_OK)
+			status = generate(run, error);
 	}
-	return status == GQE_OK ? generate(run, error) : status;
+	return status;
 }
 
 gqe_status report_model(struct report *report, double seconds, gqe_error *error)
@@ -158,7 +161,7 @@ gqe_status report_model(struct report *report, double seconds, gqe_error *error)
 	report->deadline = began + seconds;
 	gqe_status status = load(&run, &cause);
 	if (status == GQE_OK)
-		status = measure(&run, began + 0.4 * seconds, &cause);
+		status = measure(&run, began + 0.6 * seconds, &cause);
 	gqe_session_destroy(&run.session);
 	gqe_model_destroy(&run.model);
 	gqe_context_destroy(&run.context);

@@ -1,24 +1,10 @@
 #include "statistics.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { RESAMPLES = 1000 };
-
-/* splitmix64: one constant seed for every interval, so that a comparison can be repeated to the digit. */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-static uint32_t random_below(uint64_t *state, uint32_t bound)
-{
-	return (uint32_t)((next_random(state) >> 32) * bound >> 32);
-}
+enum { MEDIAN = 2, LOWER_QUARTILE = 4, SAMPLES_OF_UNKNOWN_ROUND = 3 };
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -26,61 +12,123 @@ static int compare_doubles(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static double sort_and_take_median(double *values, uint32_t count)
+/* Of the k samples, k > 0; the larger groups are thinned out to what is sorted here. */
+static double median_of(const double *samples, uint32_t count)
 {
-	qsort(values, count, sizeof(*values), compare_doubles);
-	return count % 2 ? values[count / 2] : 0.5 * (values[count / 2 - 1] + values[count / 2]);
+	double values[256];
+	const uint32_t used = count < 256 ? count : 256;
+	for (uint32_t i = 0; i < used; i++)
+		values[i] = samples[(uint64_t)i * count / used];
+	qsort(values, used, sizeof(*values), compare_doubles);
+	return used % 2 ? values[used / 2] : 0.5 * (values[used / 2 - 1] + values[used / 2]);
 }
 
-double median_of(const double *values, uint32_t count)
+/* The round of a sample, as a number that grows by one from each to the next. */
+static uint32_t count_rounds(const uint32_t *rounds, uint32_t count)
 {
-	double *copy = malloc(count * sizeof(*copy));
-	if (!copy)
-		return NAN;
-	memcpy(copy, values, count * sizeof(*copy));
-	const double median = sort_and_take_median(copy, count);
-	free(copy);
-	return median;
+	uint32_t different = 1;
+	for (uint32_t i = 1; rounds && i < count; i++)
+		different += rounds[i] != rounds[i - 1];
+	return rounds ? different : (count + SAMPLES_OF_UNKNOWN_ROUND - 1) / SAMPLES_OF_UNKNOWN_ROUND;
 }
 
-/* The median of one resample; `room` [count]. */
-static double resampled_median(const struct sampled *sampled, double *room, uint64_t *random)
+struct rounds rounds_of(const double *samples, const uint32_t *rounds, uint32_t count)
 {
-	for (uint32_t i = 0; i < sampled->count; i++)
-		room[i] = sampled->values[random_below(random, sampled->count)];
-	const double median = sort_and_take_median(room, sampled->count);
-	return sampled->drift_count ? median * sampled->drift[random_below(random, sampled->drift_count)] : median;
-}
-
-/* `under` NULL: the median of `over` alone. */
-static struct interval bootstrap(const struct sampled *over, const struct sampled *under)
-{
-	const uint32_t most = under && under->count > over->count ? under->count : over->count;
-	struct interval interval = {NAN, NAN, NAN};
-	double *room = malloc((most + (size_t)RESAMPLES) * sizeof(*room));
-	if (!room)
-		return interval;
-	double *results = room + most;
-	uint64_t random = 1;
-	interval.value = median_of(over->values, over->count) / (under ? median_of(under->values, under->count) : 1);
-	for (int i = 0; i < RESAMPLES; i++) {
-		results[i] = resampled_median(over, room, &random);
-		if (under)
-			results[i] /= resampled_median(under, room, &random);
+	struct rounds result = {0};
+	const uint32_t different = count_rounds(rounds, count);
+	const uint32_t together = (different + STATISTICS_MOST_ROUNDS - 1) / STATISTICS_MOST_ROUNDS;
+	uint32_t begin = 0, round = 0;
+	for (uint32_t i = 1; i <= count; i++) {
+		const bool ended = i == count || (rounds ? rounds[i] != rounds[i - 1] : i % SAMPLES_OF_UNKNOWN_ROUND == 0);
+		round += ended;
+		if (i < count && (!ended || round % together != 0))
+			continue;
+		result.values[result.count++] = median_of(samples + begin, i - begin);
+		begin = i;
 	}
-	qsort(results, RESAMPLES, sizeof(*results), compare_doubles);
-	interval.low = results[RESAMPLES / 40];
-	interval.high = results[RESAMPLES - 1 - RESAMPLES / 40];
-	free(room);
+	qsort(result.values, result.count, sizeof(*result.values), compare_doubles);
+	return result;
+}
+
+/* The number, from 1, of the order statistic. */
+static uint32_t order_of(uint32_t count, uint32_t part)
+{
+	return (count + part - 1) / part;
+}
+
+/* At least `least` of `count` independent trials with `probability`. */
+static double at_least(uint32_t count, uint32_t least, double probability)
+{
+	double sum = 0;
+	if (probability <= 0 || probability >= 1)
+		return probability >= 1;
+	for (uint32_t i = least; i <= count; i++)
+		sum += exp(lgamma(count + 1.0) - lgamma(i + 1.0) - lgamma(count - i + 1.0) + i * log(probability) +
+			   (count - i) * log1p(-probability));
+	return fmin(sum, 1);
+}
+
+/* weights[i]: how probably the order statistic of a resample is values[i]. */
+static void weigh(uint32_t count, uint32_t part, double weights[STATISTICS_MOST_ROUNDS])
+{
+	double below = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		/* It is one of the first i + 1 when that many draws, or more, were from them. */
+		const double up_to = at_least(count, order_of(count, part), (i + 1.0) / count);
+		weights[i] = fmax(up_to - below, 0);
+		below = up_to;
+	}
+}
+
+struct atom {
+	double value, weight;
+};
+
+static int compare_atoms(const void *a, const void *b)
+{
+	return compare_doubles(&((const struct atom *)a)->value, &((const struct atom *)b)->value);
+}
+
+static struct interval bootstrap(const struct rounds *over, const struct rounds *under, uint32_t part, double error)
+{
+	double over_weights[STATISTICS_MOST_ROUNDS], under_weights[STATISTICS_MOST_ROUNDS];
+	struct interval interval = {over->values[order_of(over->count, part) - 1] / under->values[order_of(under->count, part) - 1],
+				    NAN, NAN};
+	const size_t count = (size_t)over->count * under->count;
+	struct atom *atoms = malloc(count * sizeof(*atoms));
+	if (!atoms)
+		return interval;
+	weigh(over->count, part, over_weights);
+	weigh(under->count, part, under_weights);
+	for (size_t i = 0; i < count; i++)
+		atoms[i] = (struct atom){over->values[i / under->count] / under->values[i % under->count],
+					 over_weights[i / under->count] * under_weights[i % under->count]};
+	qsort(atoms, count, sizeof(*atoms), compare_atoms);
+	double sum = 0;
+	size_t low = 0, high = count - 1;
+	while (low < high && (sum += atoms[low].weight) < 0.5 * error)
+		low++;
+	sum = 0;
+	while (high > low && (sum += atoms[high].weight) < 0.5 * error)
+		high--;
+	interval.low = atoms[low].value;
+	interval.high = atoms[high].value;
+	free(atoms);
 	return interval;
 }
 
-struct interval median_interval(const struct sampled *sampled)
+double rounds_time(const struct rounds *rounds)
 {
-	return bootstrap(sampled, NULL);
+	return rounds->values[order_of(rounds->count, LOWER_QUARTILE) - 1];
 }
 
-struct interval ratio_interval(const struct sampled *over, const struct sampled *under)
+struct interval rounds_ratio(const struct rounds *over, const struct rounds *under, double error)
 {
-	return bootstrap(over, under);
+	return bootstrap(over, under, LOWER_QUARTILE, error);
+}
+
+struct interval rounds_median(const struct rounds *rounds, double error)
+{
+	const struct rounds one = {1, {1}};
+	return bootstrap(rounds, &one, MEDIAN, error);
 }
