@@ -109,7 +109,10 @@ void multiply_one(uint at)
 	}
 }
 
-/* Adds the products of depth first...end - 1. */
+/*
+ * Adds the products of depth first...end - 1. Addresses are clamped, and the loop of eights is behind a branch, as the driver may run a
+ * loop's body once more with no lane active, and loads a uniform address even then.
+ */
 void multiply_range(uint first, uint end)
 {
 	if (config_uniform_loads == 0) {
@@ -118,12 +121,15 @@ void multiply_range(uint first, uint end)
 		return;
 	}
 	/* Two eights an iteration: on a CPU driver an iteration's end costs as much as a dozen products of the tile. */
-	for (; first + 2 * GEMM_EIGHT <= end; first += 2 * GEMM_EIGHT) {
-		multiply_eight(first / GEMM_EIGHT);
-		multiply_eight(first / GEMM_EIGHT + 1);
+	if (end >= 2 * GEMM_EIGHT) {
+		for (; first + 2 * GEMM_EIGHT <= end; first += 2 * GEMM_EIGHT) {
+			uint eight = min(first, end - 2 * GEMM_EIGHT) / GEMM_EIGHT;
+			multiply_eight(eight);
+			multiply_eight(eight + 1);
+		}
 	}
 	for (; first < end; first++)
-		multiply_one(first);
+		multiply_one(min(first, end - 1));
 }
 
 void gemm_tile()
