@@ -1,5 +1,5 @@
 # The Vulkan drivers that the tests run on, and registering a test for each. The drivers need no GPU: Mesa's lavapipe, and
-# SwiftShader from the driver lab, from Chromium, or from where tools/setup.sh put it.
+# SwiftShader from the driver lab or from Chromium.
 option(GQE_TEST_SYSTEM_DEVICE "run the device tests also on the device that 'auto' chooses on this machine" OFF)
 option(GQE_TEST_VALIDATION "run the device tests under the Khronos validation layer" ON)
 
@@ -23,8 +23,7 @@ endfunction()
 
 gqe_find_driver(GQE_LAVAPIPE /usr/share/vulkan/icd.d/lvp_icd*.json /etc/vulkan/icd.d/lvp_icd*.json
                 ${lab}/lavapipe-22/lvp_icd.json)
-gqe_find_driver(GQE_SWIFTSHADER ${lab}/swiftshader/vk_swiftshader_icd.json
-                ${PROJECT_SOURCE_DIR}/.cache/swiftshader/vk_swiftshader_icd.json /usr/lib/chromium/vk_swiftshader_icd.json)
+gqe_find_driver(GQE_SWIFTSHADER ${lab}/swiftshader/vk_swiftshader_icd.json /usr/lib/chromium/vk_swiftshader_icd.json)
 message(STATUS "test driver lavapipe: ${GQE_LAVAPIPE}")
 message(STATUS "test driver SwiftShader: ${GQE_SWIFTSHADER}")
 

@@ -64,6 +64,18 @@ static void append_warnings(const struct comparison *comparison, struct text_buf
 	}
 }
 
+/* "2026-11-22T21:01:31Z" as date and time, which may not break within. */
+static void append_date(const char *created, struct text_buffer *page)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "%s", created);
+	for (char *at = text; *at; at++)
+		*at = *at == 'T' || *at == 'Z' ? ' ' : *at;
+	text_append(page, "<td class=\"whole\">");
+	text_append_escaped(page, text);
+	text_append(page, "UTC</td>");
+}
+
 static void append_devices(const struct comparison *comparison, struct text_buffer *page)
 {
 	page_heading(page, "Who was measured");
@@ -98,7 +110,7 @@ static void append_devices(const struct comparison *comparison, struct text_buff
 		snprintf(text, sizeof(text), failed ? "no: %u of %u checks failed" : "yes, %u of %u checks",
 			 failed ? failed : cases, cases);
 		page_cell(page, text, false);
-		page_cell(page, record->created, false);
+		append_date(record->created, page);
 		text_append(page, "</tr>\n");
 	}
 	text_append(page, "</table></div>\n");
@@ -165,8 +177,9 @@ static void append_steps(const struct comparison *comparison, struct text_buffer
 		const struct compare_row *row = &comparison->rows[i];
 		char text[160];
 		compare_key_text(&row->key, text, sizeof(text));
-		text_append(page, "<tr>");
-		page_cell(page, text, false);
+		text_append(page, "<tr><td class=\"what\">");
+		text_append_escaped(page, text);
+		text_append(page, "</td>");
 		for (size_t c = 0; c < comparison->column_count; c++)
 			append_cell(&row->cells[c], page);
 		text_append(page, "</tr>\n");
@@ -249,6 +262,10 @@ static void append_answer(const struct comparison *comparison, struct text_buffe
 		const double fraction = compare_peak_fraction(comparison, best, row->cells[best].entry);
 		if (isfinite(fraction))
 			text_append(page, ", %.2g%% of its own peak", 100 * fraction);
+		if (row->cells[best].verdict == VERDICT_SAME) {
+			text_append(page, "; no difference from ");
+			text_append_escaped(page, comparison->columns[comparison->reference].label);
+		}
 		text_append(page, "</li>\n");
 	}
 	text_append(page, "</ol>\n");

@@ -50,36 +50,9 @@ install_missing() {
     quietly apt_get install --no-install-recommends "${missing[@]}" || die "apt-get install failed"
 }
 
-# SwiftShader is in Chromium's package; its two files are taken out of it, and nothing is installed.
-fetch_swiftshader() {
-    local lab=${GQE_LAB:-/var/lib/gqe-lab} to=$PWD/.cache/swiftshader work
-    for found in "$lab/swiftshader" "$to" /usr/lib/chromium; do
-        [ ! -e "$found/vk_swiftshader_icd.json" ] || return 0
-    done
-    say "fetching SwiftShader from the package chromium-common"
-    work=$(mktemp -d)
-    (
-        cd "$work"
-        quietly apt-get -q -o APT::Sandbox::User=root download chromium-common || {
-            quietly apt_get update
-            quietly apt-get -q -o APT::Sandbox::User=root download chromium-common
-        }
-        dpkg-deb --fsys-tarfile chromium-common_*.deb |
-            tar x ./usr/lib/chromium/libvk_swiftshader.so ./usr/lib/chromium/vk_swiftshader_icd.json
-    ) || die "SwiftShader could not be fetched"
-    mkdir -p "$to"
-    cp "$work"/usr/lib/chromium/libvk_swiftshader.so "$to/"
-    sed "s#\"library_path\" *: *\"[^\"]*\"#\"library_path\": \"$to/libvk_swiftshader.so\"#" \
-        "$work/usr/lib/chromium/vk_swiftshader_icd.json" >"$to/vk_swiftshader_icd.json"
-    rm -rf "$work"
-}
-
 case ${1:-} in
 "") install_missing "${packages[@]}" ;;
-test)
-    install_missing "${packages[@]}" "${test_packages[@]}"
-    fetch_swiftshader
-    ;;
+test) install_missing "${packages[@]}" "${test_packages[@]}" ;;
 *) die "unknown argument '$1': tools/setup.sh [test]" ;;
 esac
 say "ready"
