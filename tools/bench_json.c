@@ -1,9 +1,10 @@
 /* The result of `gqe bench` as JSON; schema 1. */
 #include "bench_report.h"
 
+#include "platform.h"
+
 #include <inttypes.h>
 #include <math.h>
-#include <sys/utsname.h>
 
 #define SCHEMA 1
 
@@ -12,7 +13,6 @@ static cJSON *device_json(const struct bench_result *result)
 	const gqe_device_info *device = result->device;
 	cJSON *object = json_device(device);
 	char text[256];
-	struct utsname os;
 	cJSON_AddStringToObject(object, "path", gqe_path_name(result->path));
 	cJSON_AddNumberToObject(object, "subgroup_size", device->subgroup_size);
 	snprintf(text, sizeof(text), "%u.%u.%u", device->api_version >> 22 & 0x7f, device->api_version >> 12 & 0x3ff,
@@ -21,12 +21,10 @@ static cJSON *device_json(const struct bench_result *result)
 	snprintf(text, sizeof(text), "%016" PRIx64, gqe_shader_hash());
 	cJSON_AddStringToObject(object, "shader_hash", text);
 	cJSON_AddStringToObject(object, "commit", gqe_commit());
-	if (uname(&os) == 0) {
-		snprintf(text, sizeof(text), "%.80s %.80s %.80s", os.sysname, os.release, os.machine);
+	if (describe_system(text, sizeof(text)))
 		cJSON_AddStringToObject(object, "os", text);
-	} else {
+	else
 		cJSON_AddNullToObject(object, "os");
-	}
 	cJSON_AddStringToObject(object, "gpu_clock", result->has_timestamps ? "timestamps" : "wall clock of submits");
 	return object;
 }

@@ -1,5 +1,7 @@
 #include "canvas.h"
 
+#include "platform.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -170,7 +172,7 @@ static void write_bytes(void *user, void *data, int size)
 
 bool canvas_write_png(const struct canvas *canvas, const char *path)
 {
-	struct png_file png = {fopen(path, "wb"), true};
+	struct png_file png = {file_open(path, "wb"), true};
 	if (!png.file)
 		return false;
 	const int made =

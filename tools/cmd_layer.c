@@ -1,6 +1,7 @@
 /* gqe layer: one attention layer on tensors from files. */
 #include "commands.h"
 
+#include "platform.h"
 #include "program.h"
 #include "tensor_values.h"
 #include "terminal.h"

@@ -2,13 +2,13 @@
 #include "commands.h"
 
 #include "interrupt.h"
+#include "platform.h"
 #include "report.h"
 #include "text_buffer.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { QUICK_SECONDS = 60, FULL_SECONDS = 900 };
 #define DEFAULT_MODEL "models/gqe-2m"
@@ -87,12 +87,20 @@ static gqe_status check_options(const struct report_options *options, gqe_error 
 	return program_check_writable("--out", options->out, error);
 }
 
+static bool is_readable(const char *path)
+{
+	FILE *file = file_open(path, "rb");
+	if (file)
+		fclose(file);
+	return file != NULL;
+}
+
 /* The demo model is used where it is, and not missed elsewhere; a model that was asked for must be there. */
 static void choose_model(const struct report_options *options, struct report *report)
 {
 	report->model_folder = options->model;
 	report->prompt_file = options->prompt_file ? options->prompt_file : DEFAULT_PROMPT;
-	if (!options->model && access(DEFAULT_MODEL "/config.json", R_OK) == 0 && access(report->prompt_file, R_OK) == 0)
+	if (!options->model && is_readable(DEFAULT_MODEL "/config.json") && is_readable(report->prompt_file))
 		report->model_folder = DEFAULT_MODEL;
 }
 

@@ -1,6 +1,7 @@
 /* gqe run: prefill a prompt, report, generate. */
 #include "commands.h"
 
+#include "platform.h"
 #include "prompt.h"
 #include "run_report.h"
 #include "terminal.h"

@@ -1,5 +1,6 @@
 /* The program `gqe`: finds the command. */
 #include "commands.h"
+#include "platform.h"
 #include "text.h"
 
 #include <errno.h>
@@ -80,6 +81,7 @@ static gqe_status run_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	platform_begin(&argc, &argv);
 	gqe_status status = run_command(argc, argv);
 	/* A full disk or a closed pipe shows only here; half an answer must not look like a whole one. */
 	if (fflush(stdout) != 0 || ferror(stdout)) {

@@ -1,5 +1,6 @@
 #include "program.h"
 
+#include "platform.h"
 #include "terminal.h"
 
 #include <errno.h>
@@ -128,8 +129,8 @@ gqe_status program_check_validation(const struct program *program, const gqe_con
 
 gqe_status program_check_writable(const char *option, const char *path, gqe_error *error)
 {
-	FILE *existing = fopen(path, "rb");
-	FILE *file = fopen(path, "ab");
+	FILE *existing = file_open(path, "rb");
+	FILE *file = file_open(path, "ab");
 	int reason = errno;
 	if (existing)
 		fclose(existing);
@@ -137,7 +138,7 @@ gqe_status program_check_writable(const char *option, const char *path, gqe_erro
 		return error_set(error, GQE_ERROR_USAGE, "%s: cannot write '%s': %s", option, path, strerror(reason));
 	fclose(file);
 	if (!existing)
-		remove(path);
+		file_remove(path);
 	return GQE_OK;
 }
 

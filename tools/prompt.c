@@ -1,5 +1,6 @@
 #include "prompt.h"
 
+#include "platform.h"
 #include "program.h"
 
 #include <ctype.h>
@@ -11,7 +12,7 @@
 static gqe_status read_all(const char *path, char **bytes, size_t *count, gqe_error *error)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
-	FILE *file = is_stdin ? stdin : fopen(path, "rb");
+	FILE *file = is_stdin ? stdin : file_open(path, "rb");
 	if (!file)
 		return error_set(error, GQE_ERROR_BAD_INPUT, "cannot open '%s': %s", path, strerror(errno));
 	gqe_status status = GQE_OK;

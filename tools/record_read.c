@@ -1,6 +1,8 @@
 /* Reading a record from a file that may be anything. */
 #include "record.h"
 
+#include "platform.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -394,7 +396,7 @@ static void read_document(struct reader *reader, const cJSON *document, struct r
 /* The file's content, NUL at its end, malloc'ed. */
 static char *read_file(struct reader *reader, size_t *length)
 {
-	FILE *file = fopen(reader->path, "rb");
+	FILE *file = file_open(reader->path, "rb");
 	if (!file) {
 		reader->status =
 			error_set(reader->error, GQE_ERROR_BAD_INPUT, "cannot open '%s': %s", reader->path, strerror(errno));

@@ -2,12 +2,12 @@
 
 #include "bench_measure.h"
 #include "interrupt.h"
+#include "platform.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
 
 /* Part of the budget that the ladders may use; what is left is the model's, and for compiling, which no deadline stops. */
@@ -141,17 +141,16 @@ static void describe(struct record *record, const struct report *report, const g
 {
 	const uint32_t version = gqe_version();
 	const time_t now = time(NULL);
-	struct utsname os;
-	struct tm utc;
+	const struct tm *utc = gmtime(&now);
 	record->schema_version = RECORD_SCHEMA_VERSION;
-	if (gmtime_r(&now, &utc))
-		strftime(record->created, sizeof(record->created), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	if (utc)
+		strftime(record->created, sizeof(record->created), "%Y-%m-%dT%H:%M:%SZ", utc);
 	snprintf(record->mode, sizeof(record->mode), "%s", report->full ? "full" : "quick");
 	snprintf(record->version, sizeof(record->version), "%u.%u.%u", version >> 16, version >> 8 & 0xff, version & 0xff);
 	snprintf(record->commit, sizeof(record->commit), "%s", gqe_commit());
 	snprintf(record->shader_hash, sizeof(record->shader_hash), "%016" PRIx64, gqe_shader_hash());
-	if (uname(&os) == 0)
-		snprintf(record->os, sizeof(record->os), "%.80s %.80s %.80s", os.sysname, os.release, os.machine);
+	if (!describe_system(record->os, sizeof(record->os)))
+		record->os[0] = 0;
 	describe_device(record, report, device);
 }
 

@@ -3,6 +3,7 @@
 
 #include "bench_measure.h"
 #include "interrupt.h"
+#include "platform.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -2,13 +2,13 @@
 #include "report.h"
 
 #include "interrupt.h"
+#include "platform.h"
 #include "prompt.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { PROMPT_TOKENS = 512, GENERATED_TOKENS = 16, LEAST_ROUNDS = 3, MOST_ROUNDS = 12 };
 
@@ -100,10 +100,9 @@ static gqe_status append(struct model_run *run, const int32_t *tokens, uint32_t 
 					   .progress = on_progress,
 					   .progress_user = run};
 	const double began = now_seconds();
-	const clock_t cpu_began = clock();
+	const double cpu_began = processor_seconds();
 	gqe_status status = gqe_session_prefill(run->session, &params, error);
-	const gqe_bench_times times = {.wall_ms = 1e3 * (now_seconds() - began),
-				       .cpu_ms = 1e3 * (double)(clock() - cpu_began) / CLOCKS_PER_SEC};
+	const gqe_bench_times times = {.wall_ms = 1e3 * (now_seconds() - began), .cpu_ms = 1e3 * (processor_seconds() - cpu_began)};
 	return status == GQE_OK && samples ? report_add_sample(run->report, samples, &times, false, error) : status;
 }
 

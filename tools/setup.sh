@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Installs what building gqe needs, on Debian 12, with apt; only what is missing, so it can be run again at any time.
 #   tools/setup.sh         compiler, build tools, Vulkan loader and Mesa's CPU driver
-#   tools/setup.sh test    and what the tests need: clang, cmocka, Doxygen, the validation layer, SwiftShader as a second driver
+#   tools/setup.sh test    and what the tests need: clang, MinGW, cmocka, Doxygen, the validation layer, SwiftShader as a second driver
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(gcc libc6-dev cmake ninja-build pkg-config glslang-tools libvulkan-dev libvulkan1 mesa-vulkan-drivers libcjson-dev
     libstb-dev)
 test_packages=(g++ clang libclang-rt-14-dev llvm clang-format libcmocka-dev librandom123-dev vulkan-validationlayers
-    python3-jsonschema doxygen)
+    python3-jsonschema doxygen gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix dpkg-dev)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() {

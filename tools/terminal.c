@@ -1,9 +1,9 @@
 #include "terminal.h"
 
+#include "platform.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 const char *style(FILE *file, enum style style)
 {
@@ -14,21 +14,14 @@ const char *style(FILE *file, enum style style)
 		[STYLE_WARNING] = "\033[1;33m",
 	};
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-	if ((no_color && no_color[0]) || !term || strcmp(term, "dumb") == 0 || !isatty(fileno(file)))
+	if ((no_color && no_color[0]) || !term || strcmp(term, "dumb") == 0 || !is_terminal(file))
 		return "";
 	return sequences[style];
 }
 
-double now_seconds(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 struct progress progress_begin(const char *label, bool enabled)
 {
-	return (struct progress){.label = label, .enabled = enabled && isatty(STDERR_FILENO)};
+	return (struct progress){.label = label, .enabled = enabled && is_terminal(stderr)};
 }
 
 void progress_draw(struct progress *progress, double fraction)

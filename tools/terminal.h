@@ -1,4 +1,4 @@
-/* The terminal: colours where they are wanted, a progress bar on stderr, seconds. */
+/* The terminal: colours where they are wanted, a progress bar on stderr. */
 #ifndef GQE_TOOLS_TERMINAL_H
 #define GQE_TOOLS_TERMINAL_H
 
@@ -9,9 +9,6 @@ enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_ERROR, STYLE_WARNING };
 
 /* The escape sequence, or "" when `file` is no terminal, NO_COLOR is set, or the terminal is dumb. */
 const char *style(FILE *file, enum style style);
-
-/* Seconds of a clock that never goes backwards. */
-double now_seconds(void);
 
 /* A bar on stderr, drawn only when stderr is a terminal and at most ten times a second. */
 struct progress {

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds with gcc and clang, and passes the whole suite: formatting, the reference documentation, every test
-# on lavapipe and SwiftShader under the validation layer, the goldens with the prebuilt SPIR-V, the host's parts and the injected faults
-# under AddressSanitizer and UndefinedBehaviorSanitizer, threads under ThreadSanitizer, and the fuzzers for a fixed number of inputs.
-# Stops at the first step that fails and shows what it said.
+# Installs what is missing, builds with gcc, clang and MinGW, and passes the whole suite: formatting, the reference documentation,
+# every test on lavapipe and SwiftShader under the validation layer, the goldens with the prebuilt SPIR-V, the host's parts and the
+# injected faults under AddressSanitizer and UndefinedBehaviorSanitizer, threads under ThreadSanitizer, and the fuzzers for a fixed
+# number of inputs. Stops at the first step that fails and shows what it said.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
@@ -49,6 +49,7 @@ step "build: gcc" build build gcc
 step "build: clang, with the fuzzers" build build-clang clang -DGQE_BUILD_FUZZERS=ON
 step "build: gcc, AddressSanitizer, UndefinedBehaviorSanitizer" build build-sanitize gcc -DGQE_SANITIZE=ON
 step "build: prebuilt SPIR-V, no shader compiler" build build-prebuilt gcc -DGQE_PREBUILT_SHADERS=ON -DGQE_GLSLANG=/nonexistent
+step "build: library and program for Windows, with MinGW" tools/mingw.sh
 step "docs: the reference from the headers" cmake --build build --target docs
 step "tests: goldens with the prebuilt SPIR-V" ctest --test-dir build-prebuilt -R '^goldens:' --output-on-failure
 step "tests: the host's parts, sanitized" ctest --test-dir build-sanitize -j "$jobs" -L 'host|reference' --output-on-failure

@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef __GNUC__
+#if defined(__MINGW32__) /* whose attribute `printf` means Microsoft's */
+#define GQE_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
+#elif defined(__GNUC__)
 #define GQE_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define GQE_PRINTF(text, first)

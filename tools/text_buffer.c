@@ -1,5 +1,7 @@
 #include "text_buffer.h"
 
+#include "platform.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -92,15 +94,15 @@ bool text_write_file(const char *path, const char *text, size_t length)
 		return false;
 	memcpy(temporary, path, path_length);
 	memcpy(temporary + path_length, ".partial", sizeof(".partial"));
-	FILE *file = fopen(temporary, "wb");
+	FILE *file = file_open(temporary, "wb");
 	bool good = file != NULL;
 	if (file) {
 		good = fwrite(text, 1, length, file) == length;
 		good = fclose(file) == 0 && good;
-		good = good && rename(temporary, path) == 0;
+		good = good && file_replace(temporary, path);
 		const int reason = errno;
 		if (!good)
-			remove(temporary);
+			file_remove(temporary);
 		errno = reason;
 	}
 	free(temporary);

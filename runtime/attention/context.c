@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/threads.h"
+#include "common/platform.h"
 
 struct gqe_context {
 	struct gqe_vulkan *vulkan; /* NULL: the reference */

@@ -1,11 +1,11 @@
 /* gqe_bench: its parameters, and taking samples. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "attention/context.h"
 #include "bench/bench_layer.h"
 #include "bench/bench_peak.h"
 #include "bench/routing.h"
+#include "common/platform.h"
 
 #define DEFAULT_SEED 20260609
 
@@ -175,7 +175,7 @@ gqe_status gqe_bench_sample(gqe_bench *bench, gqe_bench_times *times, gqe_error 
 {
 	if (bench == NULL || times == NULL)
 		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_bench_sample: bench and times are required");
-	const clock_t cpu_start = clock();
+	const double cpu_start = gqe_processor_seconds();
 	const uint64_t start = gqe_wall_nanoseconds();
 	if (bench->layer != NULL)
 		gqe_bench_layer_record(bench->layer, &bench->recorder);
@@ -187,7 +187,7 @@ gqe_status gqe_bench_sample(gqe_bench *bench, gqe_bench_times *times, gqe_error 
 	const struct gqe_step_times steps = gqe_steps_times(bench->steps);
 	*times = (gqe_bench_times){
 		.wall_ms = 1e-6 * (double)(int64_t)(gqe_wall_nanoseconds() - start),
-		.cpu_ms = 1e3 * (double)(clock() - cpu_start) / CLOCKS_PER_SEC,
+		.cpu_ms = 1e3 * (gqe_processor_seconds() - cpu_start),
 	};
 	for (int step = 0; step < GQE_LAYER_STEP_COUNT; step++) {
 		times->step_ms[step] = 1e3 * steps.seconds[step];

@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* vsnprintf that does not leave half a UTF-8 character at the end when the text is cut. */
 static void format_cut(char *text, size_t size, const char *format, va_list arguments)
@@ -98,11 +97,4 @@ const char *gqe_status_name(gqe_status status)
 		return "cancelled";
 	}
 	return "unknown status";
-}
-
-uint64_t gqe_wall_nanoseconds(void)
-{
-	struct timespec now;
-	timespec_get(&now, TIME_UTC);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }

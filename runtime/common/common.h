@@ -4,7 +4,9 @@
 
 #include <gqe/gqe.h>
 
-#ifdef __GNUC__
+#if defined(__MINGW32__) /* whose attribute `printf` means Microsoft's */
+#define GQE_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
+#elif defined(__GNUC__)
 #define GQE_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define GQE_PRINTF(text, first)
@@ -30,9 +32,6 @@ void gqe_log_write(const struct gqe_log *log, gqe_log_level level, const char *f
  * one that was forgotten is GQE_ERROR_USAGE, as everything else in the struct would be ignored.
  */
 gqe_status gqe_copy_params(void *destination, size_t destination_size, const void *source, gqe_error *error);
-
-/* The wall clock, for measuring: when somebody sets it, one measurement is spoilt, nothing else. */
-uint64_t gqe_wall_nanoseconds(void);
 
 static inline uint32_t gqe_min_u32(uint32_t a, uint32_t b)
 {

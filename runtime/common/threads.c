@@ -1,17 +1,11 @@
 #include "common/threads.h"
 
+#include "common/platform.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-#ifdef _WIN32
-#define WIN32_LEAN_AND_MEAN
-#include <windows.h>
-#else
-#include <time.h>
-#include <unistd.h>
-#endif
 
 #define MAX_THREADS 256
 #define PIECES_PER_THREAD 8 /* with the grain left open: enough that uneven pieces even out */
@@ -24,30 +18,6 @@ struct loop {
 	gqe_range_fn fn;
 	void *user;
 };
-
-uint32_t gqe_processor_count(void)
-{
-#ifdef _WIN32
-	SYSTEM_INFO info;
-	GetSystemInfo(&info);
-	long count = (long)info.dwNumberOfProcessors;
-#else
-	long count = sysconf(_SC_NPROCESSORS_ONLN);
-#endif
-	return count < 1 ? 1 : (uint32_t)count;
-}
-
-void gqe_sleep(double seconds)
-{
-	seconds = seconds > 10 ? 10 : seconds;
-#ifdef _WIN32
-	Sleep((DWORD)(seconds * 1e3 + 0.5));
-#else
-	struct timespec time = {.tv_sec = (time_t)seconds};
-	time.tv_nsec = (long)((seconds - (double)time.tv_sec) * 1e9);
-	nanosleep(&time, NULL);
-#endif
-}
 
 static void *work(void *argument)
 {

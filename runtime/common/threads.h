@@ -7,11 +7,6 @@
 /* Handles items first...last-1; `user` is shared by all threads. */
 typedef void (*gqe_range_fn)(void *user, uint64_t first, uint64_t last);
 
-uint32_t gqe_processor_count(void);
-
-/* Seconds, 0...10; may return early. */
-void gqe_sleep(double seconds);
-
 /*
  * Runs `fn` over items 0...count-1 in pieces of `grain` items (0: chosen) on `threads` threads (0: the number of processors), and
  * returns when all are done. Threads are started for the call and joined; if none can be started the caller's does all the work.

@@ -93,7 +93,7 @@ static FILE *open_temporary(const char *path, char *temporary, size_t capacity)
 	errno = EEXIST;
 	for (int i = 0; i < MAX_TEMPORARIES && !file && errno == EEXIST; i++) {
 		snprintf(temporary, capacity, "%s.%d.tmp", path, i);
-		file = fopen(temporary, "wbx");
+		file = gqe_file_create(temporary, false);
 	}
 	return file;
 }
@@ -125,7 +125,7 @@ static gqe_status write_file(const char *path, const char *header, const gqe_ten
 		number = errno;
 	}
 	if (!written)
-		remove(temporary);
+		gqe_file_remove(temporary);
 	free(temporary);
 	return written ? GQE_OK : gqe_fail(error, GQE_ERROR_BAD_INPUT, "cannot write '%s': %s", path, strerror(number));
 }

@@ -6,10 +6,10 @@
 #include <gqe/gqe_tune.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "attention/context.h"
 #include "attention/prepared.h"
+#include "common/platform.h"
 #include "selftest/selftest.h"
 #include "tune/candidates.h"
 
@@ -54,12 +54,9 @@ struct tuner {
 	uint32_t tokens[GQE_KERNEL_COUNT]; /* of the bench for any amount of work; 0: not known yet */
 };
 
-/* Wall clock: a step of it makes the budget longer or shorter, nothing else. */
 static double seconds_now(void)
 {
-	struct timespec now;
-	timespec_get(&now, TIME_UTC);
-	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+	return 1e-9 * (double)gqe_wall_nanoseconds();
 }
 
 static double seconds_used(const struct tuner *tuner)

@@ -1,25 +1,11 @@
 #include "vulkan/cache_file.h"
 
+#include "common/platform.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#ifdef _WIN32
-#define WIN32_LEAN_AND_MEAN
-#include <direct.h>
-#include <process.h>
-#include <windows.h>
-#define make_folder(path) _mkdir(path)
-#define process_id() ((unsigned)_getpid())
-#define IS_SEPARATOR(c) ((c) == '/' || (c) == '\\')
-#else
-#include <sys/stat.h>
-#include <unistd.h>
-#define make_folder(path) mkdir(path, 0700)
-#define process_id() ((unsigned)getpid())
-#define IS_SEPARATOR(c) ((c) == '/')
-#endif
 
 /* A file beyond this is not worth reading: it has collected pipelines of many versions, and starts anew. */
 #define MAX_FILE_BYTES ((size_t)64 << 20)
@@ -79,20 +65,6 @@ static char *join(const char *folder, const char *middle, const char *name)
 	return path;
 }
 
-/* The user's folder for such files, malloc'ed; NULL: none is known. */
-static char *default_folder(void)
-{
-#ifdef _WIN32
-	return join(getenv("LOCALAPPDATA"), "\\", "gqe");
-#else
-	const char *cache = getenv("XDG_CACHE_HOME");
-	if (cache && cache[0] == '/') { /* the XDG specification ignores relative ones */
-		return join(cache, "/", "gqe");
-	}
-	return join(getenv("HOME"), "/", ".cache/gqe");
-#endif
-}
-
 void gqe_cache_file_init(struct gqe_cache_file *cache, const struct gqe_vulkan *vulkan, const char *cache_dir, const char *kind,
 			 uint64_t key)
 {
@@ -108,8 +80,8 @@ void gqe_cache_file_init(struct gqe_cache_file *cache, const struct gqe_vulkan *
 	}
 	snprintf(name + length, sizeof(name) - (size_t)length, ".bin");
 
-	char *folder = cache_dir ? join(cache_dir, "", "") : default_folder();
-	cache->path = join(folder, "/", name);
+	char *folder = cache_dir ? NULL : gqe_cache_folder();
+	cache->path = cache_dir ? join(cache_dir, "/", name) : join(folder, "/gqe/", name);
 	free(folder);
 }
 
@@ -121,7 +93,7 @@ void gqe_cache_file_release(struct gqe_cache_file *cache)
 
 uint8_t *gqe_cache_file_read(struct gqe_cache_file *cache, const struct gqe_vulkan *vulkan, size_t *bytes)
 {
-	FILE *file = cache->path ? fopen(cache->path, "rb") : NULL;
+	FILE *file = cache->path ? gqe_file_open(cache->path) : NULL;
 	if (!file) {
 		return NULL;
 	}
@@ -155,22 +127,13 @@ uint8_t *gqe_cache_file_read(struct gqe_cache_file *cache, const struct gqe_vulk
 static void make_folders_above(char *path)
 {
 	for (char *c = path + 1; *c; c++) {
-		if (IS_SEPARATOR(*c)) {
+		if (gqe_path_is_separator(*c)) {
 			char separator = *c;
 			*c = 0;
-			make_folder(path);
+			gqe_folder_create(path);
 			*c = separator;
 		}
 	}
-}
-
-static bool replace_file(const char *from, const char *to)
-{
-#ifdef _WIN32
-	return MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING) != 0;
-#else
-	return rename(from, to) == 0;
-#endif
 }
 
 bool gqe_cache_file_write(struct gqe_cache_file *cache, const struct gqe_vulkan *vulkan, const uint8_t *content, size_t bytes)
@@ -186,23 +149,23 @@ bool gqe_cache_file_write(struct gqe_cache_file *cache, const struct gqe_vulkan 
 	}
 	/* Contexts of this process and of others may do the same at the same time: each has a file of its own. */
 	char suffix[64];
-	snprintf(suffix, sizeof(suffix), ".%u-%p.tmp", process_id(), (const void *)vulkan);
+	snprintf(suffix, sizeof(suffix), ".%u-%p.tmp", gqe_process_id(), (const void *)vulkan);
 	char *temporary = join(cache->path, suffix, "");
 	if (!temporary) {
 		return false;
 	}
 	make_folders_above(cache->path);
-	FILE *file = fopen(temporary, "wb");
+	FILE *file = gqe_file_create(temporary, true);
 	bool good = file && fwrite(&header, sizeof(header), 1, file) == 1 && fwrite(content, 1, bytes, file) == bytes;
 	if (file && fclose(file) != 0) {
 		good = false;
 	}
-	good = good && replace_file(temporary, cache->path);
+	good = good && gqe_file_replace(temporary, cache->path);
 	if (!good) {
 		gqe_log_write(&vulkan->log, GQE_LOG_WARNING, "cache of %s: cannot write %s: %s", cache->kind, cache->path,
 			      strerror(errno));
 		if (file) {
-			remove(temporary);
+			gqe_file_remove(temporary);
 		}
 	}
 	free(temporary);

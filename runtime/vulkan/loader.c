@@ -1,47 +1,6 @@
 #include "vulkan/instance.h"
 
-#ifdef _WIN32
-#define WIN32_LEAN_AND_MEAN
-#include <windows.h>
-static const char *const library_names[] = {"vulkan-1.dll"};
-#else
-#include <dlfcn.h>
-#ifdef __APPLE__
-static const char *const library_names[] = {"libvulkan.1.dylib", "libvulkan.dylib", "libMoltenVK.dylib"};
-#else
-static const char *const library_names[] = {"libvulkan.so.1", "libvulkan.so"};
-#endif
-#endif
-
-static void *library_open(const char *name)
-{
-#ifdef _WIN32
-	return (void *)LoadLibraryA(name);
-#else
-	return dlopen(name, RTLD_NOW | RTLD_LOCAL);
-#endif
-}
-
-static void library_close(void *library)
-{
-#ifdef _WIN32
-	FreeLibrary((HMODULE)library);
-#else
-	dlclose(library);
-#endif
-}
-
-static PFN_vkGetInstanceProcAddr library_entry(void *library)
-{
-	PFN_vkGetInstanceProcAddr entry;
-#ifdef _WIN32
-	entry = (PFN_vkGetInstanceProcAddr)(void (*)(void))GetProcAddress((HMODULE)library, "vkGetInstanceProcAddr");
-#else
-	/* POSIX allows this way, and ISO C no direct cast, from an object pointer to a function pointer. */
-	*(void **)&entry = dlsym(library, "vkGetInstanceProcAddr");
-#endif
-	return entry;
-}
+#include "common/platform.h"
 
 static gqe_status missing(const char *name, gqe_error *error)
 {
@@ -50,16 +9,15 @@ static gqe_status missing(const char *name, gqe_error *error)
 
 static gqe_status open_library(struct gqe_vulkan *vulkan, gqe_error *error)
 {
-	for (size_t i = 0; i < GQE_COUNT(library_names) && !vulkan->loader; i++) {
-		vulkan->loader = library_open(library_names[i]);
-	}
+	const char *name;
+	vulkan->loader = gqe_vulkan_library_open(&name);
 	if (!vulkan->loader) {
 		return gqe_fail(error, GQE_ERROR_NO_DEVICE,
 				"there is no Vulkan loader (%s) on this machine; install it (Debian: libvulkan1) and a driver "
 				"(Debian: mesa-vulkan-drivers), or use the device \"reference\"",
-				library_names[0]);
+				name);
 	}
-	vulkan->fn.vkGetInstanceProcAddr = library_entry(vulkan->loader);
+	vulkan->fn.vkGetInstanceProcAddr = (PFN_vkGetInstanceProcAddr)gqe_vulkan_library_entry(vulkan->loader);
 	return vulkan->fn.vkGetInstanceProcAddr ? GQE_OK : missing("vkGetInstanceProcAddr", error);
 }
 
@@ -120,7 +78,7 @@ gqe_status gqe_loader_device_functions(struct gqe_vulkan *vulkan, gqe_error *err
 void gqe_loader_close(struct gqe_vulkan *vulkan)
 {
 	if (vulkan->loader) {
-		library_close(vulkan->loader);
+		gqe_vulkan_library_close(vulkan->loader);
 		vulkan->loader = NULL;
 	}
 }

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "common/threads.h"
+#include "common/platform.h"
 
 /*
  * How long a submit should take: far below the watchdogs (2 s on Windows, and on Linux with recent kernels), short enough for a

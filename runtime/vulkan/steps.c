@@ -2,6 +2,7 @@
 #include "vulkan/commands.h"
 #include "vulkan/step_clock.h"
 
+#include "common/platform.h"
 #include "shared/types.h"
 
 #include <assert.h>

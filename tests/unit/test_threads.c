@@ -1,4 +1,5 @@
 /* gqe_parallel_for: every item once, in pieces of the grain, for any number of threads. */
+#include "common/platform.h"
 #include "common/threads.h"
 
 #include <setjmp.h>

@@ -1,24 +1,13 @@
 /* Listing devices in child processes, so that a driver that crashes takes nothing with it. */
 #include "attention/context.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#ifdef _WIN32
-
-/* There is no fork; the loader of that system asks drivers in their own way. */
-gqe_status gqe_device_list_probe(gqe_device_list **list, gqe_error *error)
-{
-	return gqe_device_list_create(list, error);
-}
-
-#else
-
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -276,5 +265,3 @@ gqe_status gqe_device_list_probe(gqe_device_list **list, gqe_error *error)
 	*list = made;
 	return GQE_OK;
 }
-
-#endif
