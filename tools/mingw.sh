@@ -60,6 +60,7 @@ build() {
         -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$folder/installed-$kind" -DGQE_VULKAN_HEADERS="$prefix/include" \
         -DGQE_STB_HEADERS="$prefix/include" -DCMAKE_FIND_ROOT_PATH="$prefix" -DGQE_BUILD_TESTS=OFF -DGQE_WERROR=ON "$@"
     cmake --build "$folder/build"
+    rm -rf "$folder/installed-$kind"
     cmake --install "$folder/build"
 }
 
