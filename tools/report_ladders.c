@@ -14,12 +14,11 @@
  * other, so that the samples of a rung lie seconds apart and are spread over all of the time. Another program that shares the
  * processor, or a clock that is throttled, slows down whole seconds: what samples of one moment agree on need not hold in the next.
  */
-enum { MOST_SAMPLES = 5 /* of a round */, LEAST_ROUNDS = 5, MOST_ROUNDS = 40 };
+enum { MOST_SAMPLES = 5 /* of a round */, LEAST_ROUNDS = 8, MOST_ROUNDS = 40 };
 /* Passes that are shorter are warmed up, and sampled again, for this long in each round. */
 #define RUNG_SECONDS_QUICK 0.03
 #define RUNG_SECONDS_FULL 0.1
-/* Part of a path's time for climbing. Both dtypes share it; most is for f32, as every device has it. */
-#define CLIMB_PART 0.4
+/* Both dtypes share a path's time; most is for f32, as every device has it. */
 #define F32_PART 0.65
 /* The f32 peak, which shows how the machine drifts, is sampled again when this long has passed. */
 #define PEAK_SECONDS 0.3
@@ -73,8 +72,7 @@ struct climb {
 	double heap_bytes, held_bytes;
 	gqe_bench *peaks[BENCH_PEAK_COUNT];      /* NULL: the device has none */
 	double peak_sampled;                     /* when the f32 peak was, last */
-	double until;                            /* no rung is begun that would not be done by then */
-	double rounds_seconds;                   /* that the rounds of the rungs so far may take */
+	double until;                            /* no rung is begun that, with all rounds so far, would not be done by then */
 	double end;                              /* of the time of this path */
 	double create_seconds, seconds_per_flop; /* of the rungs so far, the least, and the last; 0 before the first */
 };
@@ -341,8 +339,8 @@ static bool fits(const struct climb *climb, gqe_bench_what what, uint32_t tokens
 {
 	const double pair_seconds = 2 * climb->seconds_per_flop * rung_flop(climb->ladder, what, tokens);
 	/* One pass when the bench is made, one to warm up, one that counts. */
-	return now_seconds() + climb->create_seconds + 3 * pair_seconds < climb->until &&
-	       LEAST_ROUNDS * (round_seconds(climb) + pair_seconds) < climb->rounds_seconds;
+	return now_seconds() + climb->create_seconds + 3 * pair_seconds + LEAST_ROUNDS * (round_seconds(climb) + pair_seconds) <
+	       climb->until;
 }
 
 /* Takes a rung, or says why not. *ended: no higher one needs to be tried. */
@@ -395,7 +393,7 @@ static gqe_status climb_ladder(struct climb *climb, gqe_error *error)
 static gqe_status climb_ladders(struct climb *climb, size_t dtype_count, gqe_error *error)
 {
 	const gqe_dtype dtypes[2] = {GQE_DTYPE_F32, GQE_DTYPE_F16};
-	const double began = now_seconds(), seconds = climb->end - began;
+	const double began = now_seconds();
 	double part = 0;
 	gqe_status status = begin_round(climb, error);
 	for (size_t d = climb->has_own_f32 ? 0 : 1; d < dtype_count && status == GQE_OK; d++) {
@@ -404,8 +402,7 @@ static gqe_status climb_ladders(struct climb *climb, size_t dtype_count, gqe_err
 		for (size_t i = 0; i < LADDER_COUNT && status == GQE_OK; i++) {
 			climb->ladder = &ladders[i];
 			part += dtype_part / LADDER_COUNT;
-			climb->until = began + part * CLIMB_PART * seconds;
-			climb->rounds_seconds = part * (1 - CLIMB_PART) * seconds;
+			climb->until = began + part * (climb->end - began);
 			status = climb_ladder(climb, error);
 		}
 	}
