@@ -20,8 +20,9 @@ struct report {
 	struct record *record;
 	struct progress progress;
 	double began;
-	double deadline; /* of what runs now, by now_seconds */
-	uint32_t round;  /* number of the present one */
+	double deadline;        /* of what runs now, by now_seconds */
+	uint32_t round;         /* number of the present one */
+	double prepare_seconds; /* until the first path had compiled what its first rung needs; 0 before */
 	const char *stage;
 };
 

@@ -73,7 +73,7 @@ struct climb {
 	gqe_bench *peaks[BENCH_PEAK_COUNT];      /* NULL: the device has none */
 	double peak_sampled;                     /* when the f32 peak was, last */
 	double until;                            /* no rung is begun that, with all rounds so far, would not be done by then */
-	double end;                              /* of the time of this path */
+	double began, end;                       /* of the time of this path */
 	double create_seconds, seconds_per_flop; /* of the rungs so far, the least, and the last; 0 before the first */
 };
 
@@ -314,6 +314,8 @@ static gqe_status visit_rung(struct climb *climb, struct rung *rung, gqe_error *
 		/* The least, as the first of a kind compiles its pipelines and the later ones find them. */
 		climb->create_seconds =
 			climb->seconds_per_flop > 0 ? fmin(climb->create_seconds, created - create_began) : created - create_began;
+		if (climb->report->prepare_seconds <= 0)
+			climb->report->prepare_seconds = created - climb->began;
 		climb->seconds_per_flop = rung->pair_seconds / (2 * rung_flop(rung->ladder, rung->what, rung->tokens));
 		if (climb->held_bytes + bytes <= HELD_PART * climb->heap_bytes)
 			climb->held_bytes += bytes;
@@ -433,6 +435,7 @@ static gqe_status climb_path(struct report *report, const gqe_device_info *devic
 			      .path = path,
 			      .preferred = preferred,
 			      .has_own_f32 = preferred || report->program->path || path == GQE_PATH_SCALAR,
+			      .began = now_seconds(),
 			      .end = until,
 			      .heap_bytes = (double)device->heap_bytes};
 	program.path = (int)path;
@@ -467,7 +470,10 @@ gqe_status report_ladders(struct report *report, const gqe_device_info *device, 
 		if (report->program->path && (gqe_path)report->program->path != path)
 			continue;
 		const double part = i == 0 || report->program->path ? 1 : preferred ? 0.8 : 0.5;
-		gqe_status status = climb_path(report, device, path, preferred, now + part * (end - now), error);
+		/* Compiling cannot be stopped: a path that would spend its time on it is not begun. */
+		gqe_status status = part * (end - now) > 2 * report->prepare_seconds
+					    ? climb_path(report, device, path, preferred, now + part * (end - now), error)
+					    : GQE_CANCELLED;
 		/* Out of time already while compiling, or while the peaks were measured: the next path may still fit. */
 		if (status == GQE_CANCELLED && !interrupt_seen())
 			status = report_skip(report, "no time was left", error, "the whole %s path", gqe_path_name(path));
