@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
 # What a project that embeds gqe relies on: static and shared, installed and moved, found by CMake and by pkg-config, or added as a
 # subfolder; only gqe_* exported, no library needed but libc, libm and cJSON; headers that C11 and C++17 accept without a warning.
-# Needs no Vulkan driver: the programs run on the reference device, but for one that is about sharing a Vulkan device.
+# Needs no Vulkan driver: the programs run on the reference device, but for those that are about sharing a device or a desktop.
 set -euo pipefail
 source_dir=$(cd "$(dirname "$0")/.." && pwd)
 example=$source_dir/examples/minimal
 CC=${CC:-cc}
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+display_server=
+clean_up() {
+    [ -z "$display_server" ] || kill "$display_server"
+    rm -rf "$work"
+}
+trap clean_up EXIT
 unset CFLAGS CXXFLAGS LDFLAGS LD_LIBRARY_PATH PKG_CONFIG_PATH CMAKE_PREFIX_PATH
 
 fail() {
@@ -69,6 +74,48 @@ check_shared_device() {
     local program=$work/example-device/shared_device
     build "$source_dir/examples/shared_device" "$work/example-device" -DCMAKE_PREFIX_PATH="$work/shared"
     [ -z "${GQE_INSTALL_DRIVER:-}" ] || quietly env VK_ICD_FILENAMES="$GQE_INSTALL_DRIVER" "$program"
+}
+
+start_display() {
+    Xvfb -displayfd 3 -screen 0 1280x800x24 -nolisten tcp 3>"$work/display" >"$work/display.log" 2>&1 &
+    display_server=$!
+    while [ ! -s "$work/display" ]; do
+        kill -0 "$display_server" || fail "Xvfb does not start: $(cat "$work/display.log")"
+        sleep 0.1
+    done
+    DISPLAY=:$(cat "$work/display")
+    export DISPLAY
+}
+
+# The window in the picture: its colours, and a bar that has begun and has not ended.
+check_picture() {
+    python3 - "$1" <<-'END' || fail "the picture of the window is not as it should be"
+		import struct, sys
+		data = open(sys.argv[1], "rb").read()
+		offset, width, height, bits = (struct.unpack_from(form, data, at)[0] for form, at in (("<I", 10), ("<i", 18), ("<i", 22), ("<H", 28)))
+		def pixel(x, y):  # rows go upwards, colours are blue, green, red
+		    return tuple(data[offset + ((height - 1 - y) * width + x) * 3:][:3])
+		colors = {pixel(x, y) for x in range(0, width, 3) for y in range(0, height, 3)}
+		print(width, height, bits, len(colors), pixel(41, 410), pixel(735, 396))
+		sys.exit((width, height, bits) != (960, 540, 24) or len(colors) < 20 or pixel(41, 410) == pixel(735, 396))
+	END
+}
+
+# The example with a window: built, and run on a display that nobody sees. It presses its cancel button itself when it has drawn 30 frames
+# while the model reads and the reading has got ahead. How long frames took is for the reader.
+check_desktop() {
+    local said
+    build "$source_dir/examples/desktop" "$work/example-desktop" -DCMAKE_PREFIX_PATH="$work/shared"
+    [ -n "${GQE_INSTALL_DRIVER:-}" ] || return 0
+    start_display
+    said=$(VK_ICD_FILENAMES=$GQE_INSTALL_DRIVER SDL_VIDEODRIVER=x11 "$work/example-desktop/desktop" --screenshot "$work/desktop.bmp" \
+        --frames 30 "$source_dir/models/gqe-2m" "$source_dir/models/heldout.txt") || fail "the example desktop fails"
+    echo "desktop: $said"
+    [[ $said =~ ^([0-9]+)" frames while reading, the longest "[0-9.]+" ms; cancelled after "([0-9]+)" of "([0-9]+)" tokens"$ ]] ||
+        fail "the example desktop said: $said"
+    [ "${BASH_REMATCH[1]}" -ge 30 ] || fail "only ${BASH_REMATCH[1]} frames"
+    [ "${BASH_REMATCH[2]}" -gt 0 ] && [ "${BASH_REMATCH[2]}" -lt "${BASH_REMATCH[3]}" ] || fail "not cancelled midway: $said"
+    check_picture "$work/desktop.bmp"
 }
 
 # Exactly the functions that the headers declare are exported, and nothing beyond libc, libm and cJSON is needed.
@@ -144,6 +191,7 @@ check_size
 check_headers
 check_found shared
 check_shared_device
+check_desktop
 install_and_move static -DBUILD_SHARED_LIBS=OFF -DCMAKE_BUILD_TYPE=Debug
 check_static_library
 check_found static

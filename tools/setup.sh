@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 packages=(gcc libc6-dev cmake ninja-build pkg-config glslang-tools libvulkan-dev libvulkan1 mesa-vulkan-drivers libcjson-dev
     libstb-dev)
 test_packages=(g++ clang libclang-rt-14-dev llvm clang-format libcmocka-dev librandom123-dev vulkan-validationlayers
-    python3-jsonschema doxygen gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix dpkg-dev)
+    python3-jsonschema doxygen gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix dpkg-dev libsdl2-dev xvfb)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() {
