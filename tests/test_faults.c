@@ -143,6 +143,12 @@ static void run_with_fault(uint32_t function, uint32_t call, VkResult result, co
 		check_message(test.last_message, name, result_name); /* gqe_context_destroy has no other way to say so */
 		return;
 	}
+	if (strcmp(name, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR") == 0) {
+		/* The paths below need no matrices; the logits are in f32, for which there are none. */
+		assert_status(status, GQE_OK, &error);
+		check_logits(logits);
+		return;
+	}
 	if (status == GQE_OK)
 		fail_msg("%s was not reported", test.fault);
 	assert_int_equal(error.status, status);

@@ -62,10 +62,32 @@ static void print_device(const gqe_device_info *device)
 			}
 		printf("\n");
 	}
+	const char *heading = "checks";
+	for (uint32_t i = 0; i < device->path_check_count; i++, heading = "") {
+		const gqe_path_check *check = &device->path_checks[i];
+		printf("   %-11s %s, %s: %s\n", heading, gqe_path_name(check->path), check->kernel, check->text);
+	}
 	if (device->usable)
 		printf("   paths       %s; dtypes f32%s\n", paths, device->has_16bit_storage ? ", f16" : "");
 	else
 		printf("   rejected: %s\n", device->rejected);
+}
+
+static cJSON *check_json(const gqe_path_check *check)
+{
+	cJSON *object = cJSON_CreateObject();
+	cJSON_AddStringToObject(object, "path", gqe_path_name(check->path));
+	cJSON_AddStringToObject(object, "kernel", check->kernel);
+	cJSON_AddStringToObject(object, "verdict", gqe_path_verdict_name(check->verdict));
+	if (check->head_dim)
+		cJSON_AddNumberToObject(object, "head_dim", check->head_dim);
+	if (check->tolerance > 0) {
+		cJSON_AddNumberToObject(object, "error", check->error);
+		cJSON_AddNumberToObject(object, "tolerance", check->tolerance);
+	}
+	if (check->slowdown > 0)
+		cJSON_AddNumberToObject(object, "slowdown", check->slowdown);
+	return object;
 }
 
 static cJSON *full_json(const gqe_device_info *device)
@@ -102,6 +124,9 @@ static cJSON *full_json(const gqe_device_info *device)
 	for (uint32_t bit = 0; gqe_quirk_name(bit); bit++)
 		if (device->quirks >> bit & 1)
 			cJSON_AddItemToArray(quirks, cJSON_CreateString(gqe_quirk_name(bit)));
+	cJSON *checks = cJSON_AddArrayToObject(object, "path_checks");
+	for (uint32_t i = 0; i < device->path_check_count; i++)
+		cJSON_AddItemToArray(checks, check_json(&device->path_checks[i]));
 	return object;
 }
 

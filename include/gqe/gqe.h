@@ -134,6 +134,37 @@ typedef struct gqe_matrix_shape {
 /* Most shapes that gqe_device_info lists. */
 #define GQE_MAX_MATRIX_SHAPES 8
 
+/*
+ * What a device and driver make of a path. Before the paths packed, matrix and matrix2 are used by default for the first time, each
+ * kernel is compared with the reference on small shapes, and timed against the subgroup path. One that is not in order is disabled:
+ * the kernel runs on the next path below. The verdict is kept in the cache folder.
+ */
+typedef enum gqe_path_verdict {
+	GQE_PATH_UNCHECKED = 1, /* not used yet by default */
+	GQE_PATH_CHECKED,       /* right, and not slow as far as there was time to see */
+	GQE_PATH_SLOW,          /* disabled: right, but takes more than 5 times as long as the subgroup path */
+	GQE_PATH_WRONG,         /* disabled: results beyond the tolerance, memory overwritten, or other results in a second run */
+	GQE_PATH_FAILED         /* disabled: the driver gave an error, or the check began twice and never ended */
+} gqe_path_verdict;
+
+/* "unchecked", "checked", "slow", "wrong", "failed"; "?" for anything else. Static. [any] */
+GQE_API const char *gqe_path_verdict_name(gqe_path_verdict verdict);
+
+/* What is known of one path of one kernel. */
+typedef struct gqe_path_check {
+	char kernel[16];          /* "attention", "gemm", "gemm_gathered" */
+	gqe_path path;            /* PACKED or above */
+	gqe_path_verdict verdict; /* attention is checked for each head size that is used: the worst */
+	uint32_t head_dim;        /* attention's, that the rest is about; 0: nothing was checked, or another kernel */
+	double error;             /* relative L2, of the case that failed or came nearest to it */
+	double tolerance;         /* for `error`; 0: nothing was compared */
+	double slowdown;          /* time over that of the subgroup path; 0: not measured */
+	char text[128];           /* the verdict in words */
+} gqe_path_check;
+
+/* Most checks that gqe_device_info lists. */
+#define GQE_MAX_PATH_CHECKS 8
+
 /* What a device is and has; nothing in it points anywhere. */
 typedef struct gqe_device_info {
 	uint32_t index;                                        /* position in the list; what `--device 0` means */
@@ -164,6 +195,12 @@ typedef struct gqe_device_info {
 	uint32_t matrix_shape_count;                           /* of matrix_shapes */
 	gqe_matrix_shape matrix_shapes[GQE_MAX_MATRIX_SHAPES]; /* cooperative matrices with f16 factors and f32 sums */
 	uint32_t quirks; /* known driver problems that are worked around, a bit each, for display only: see gqe_quirk_name */
+	uint32_t path_check_count; /* of path_checks */
+	/*
+	 * Of every kernel and path that is checked on first use. A list's are what the user's cache folder holds; a context's, what
+	 * its folder held when it was made: see gqe_context_path_checks.
+	 */
+	gqe_path_check path_checks[GQE_MAX_PATH_CHECKS];
 } gqe_device_info;
 
 /* "loop_limit", ...: what bit `bit` of gqe_device_info.quirks stands for; NULL past the last. Static. Thread-safe. */
@@ -208,10 +245,15 @@ typedef struct gqe_context_params {
 	 * limit). A request that does not fit fails with GQE_ERROR_OUT_OF_MEMORY before anything runs.
 	 */
 	uint64_t memory_limit;
-	gqe_path force_path; /* 0: the best the device has. A path the device lacks is GQE_ERROR_USAGE. */
 	/*
-	 * Folder for the pipeline cache between runs; NULL: the user's cache folder (XDG_CACHE_HOME/gqe, HOME/.cache/gqe;
-	 * LOCALAPPDATA on Windows); "": no cache on disk. A missing, stale or corrupt file is a miss, never an error.
+	 * 0: the best the device has, checked on first use (gqe_path_verdict). A path the device lacks is GQE_ERROR_USAGE; one that
+	 * it has is used whatever is known against it, which is logged.
+	 */
+	gqe_path force_path;
+	/*
+	 * Folder for pipelines, measured tiles and checks of paths between runs; NULL: the user's cache folder (XDG_CACHE_HOME/gqe,
+	 * HOME/.cache/gqe; LOCALAPPDATA on Windows); "": no cache on disk. A missing, stale or corrupt file is a miss, never an
+	 * error.
 	 */
 	const char *cache_dir;
 	bool validation;  /* load VK_LAYER_KHRONOS_validation with synchronization checks; absent layer: GQE_ERROR_NO_DEVICE */
@@ -240,6 +282,12 @@ GQE_API void gqe_context_destroy(gqe_context **context);
 
 /* The device in use; NULL for the reference. Lives as long as the context. [any] */
 GQE_API const gqe_device_info *gqe_context_device(const gqe_context *context);
+
+/*
+ * What is known by now of the device's paths; returns how many, 0 for the reference. Checks are made when a layer, model or bench
+ * with 16-bit weights is created, and take memory of the device meanwhile. [any]
+ */
+GQE_API uint32_t gqe_context_path_checks(const gqe_context *context, gqe_path_check checks[GQE_MAX_PATH_CHECKS]);
 
 /* Device memory of a context. */
 typedef struct gqe_memory_info {

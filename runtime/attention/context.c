@@ -8,9 +8,11 @@
 struct gqe_context {
 	struct gqe_vulkan *vulkan; /* NULL: the reference */
 	gqe_path path;
+	bool path_is_forced;
 	uint32_t threads;
 	char *cache_dir; /* NULL: the user's */
 	struct gqe_tuning *tuning;
+	struct gqe_verdicts *verdicts;
 	struct gqe_log log;
 };
 
@@ -58,7 +60,8 @@ static gqe_status choose_path(const gqe_device_info *info, gqe_path wanted, gqe_
 			gqe_path_name(wanted));
 }
 
-static gqe_status load_tuning(gqe_context *context, const char *cache_dir, gqe_error *error)
+/* What the cache folder knows of the device. */
+static gqe_status load_knowledge(gqe_context *context, const char *cache_dir, gqe_error *error)
 {
 	context->tuning = calloc(1, sizeof(*context->tuning));
 	size_t bytes = cache_dir != NULL ? strlen(cache_dir) + 1 : 0;
@@ -71,6 +74,12 @@ static gqe_status load_tuning(gqe_context *context, const char *cache_dir, gqe_e
 	gqe_tuning_load(context->tuning, context->vulkan, cache_dir);
 	if (context->tuning->count > 0)
 		gqe_log_write(&context->log, GQE_LOG_INFO, "%u tiles measured on this device by gqe tune", context->tuning->count);
+	gqe_status status = gqe_verdicts_create(&context->verdicts, error);
+	if (status != GQE_OK)
+		return status;
+	gqe_device_info *info = &context->vulkan->info;
+	gqe_verdicts_load(context->verdicts, context->vulkan, cache_dir);
+	info->path_check_count = gqe_verdicts_report(context->verdicts, &context->vulkan->capabilities, info->path_checks);
 	return GQE_OK;
 }
 
@@ -96,9 +105,10 @@ static gqe_status open_device(gqe_context *context, const gqe_context_params *pa
 		return status;
 	gqe_device_info *info = &context->vulkan->info;
 	gqe_device_info_paths(info, &context->vulkan->capabilities);
+	context->path_is_forced = params->force_path != 0;
 	status = choose_path(info, params->force_path, &context->path, error);
 	if (status == GQE_OK)
-		status = load_tuning(context, params->cache_dir, error);
+		status = load_knowledge(context, params->cache_dir, error);
 	if (status == GQE_OK)
 		gqe_log_write(&context->log, GQE_LOG_INFO, "kernel path %s", gqe_path_name(context->path));
 	return status;
@@ -144,6 +154,7 @@ void gqe_context_destroy(gqe_context **context)
 		return;
 	gqe_vulkan_destroy(&(*context)->vulkan);
 	free((*context)->tuning);
+	gqe_verdicts_destroy(&(*context)->verdicts);
 	free((*context)->cache_dir);
 	free(*context);
 	*context = NULL;
@@ -178,6 +189,34 @@ gqe_path gqe_context_path(const gqe_context *context)
 	return context->path;
 }
 
+bool gqe_context_path_is_forced(const gqe_context *context)
+{
+	return context->path_is_forced;
+}
+
+struct gqe_recorder gqe_context_recorder(const gqe_context *context, struct gqe_steps *steps)
+{
+	return (struct gqe_recorder){
+		.steps = steps,
+		.capabilities = &context->vulkan->capabilities,
+		.path = context->path,
+		.tuning = context->tuning,
+		.verdicts = context->path_is_forced ? NULL : context->verdicts,
+	};
+}
+
+struct gqe_verdicts *gqe_context_verdicts(const gqe_context *context)
+{
+	return context->verdicts;
+}
+
+uint32_t gqe_context_path_checks(const gqe_context *context, gqe_path_check checks[GQE_MAX_PATH_CHECKS])
+{
+	if (context == NULL || context->vulkan == NULL)
+		return 0;
+	return gqe_verdicts_report(context->verdicts, &context->vulkan->capabilities, checks);
+}
+
 struct gqe_tuning *gqe_context_tuning(const gqe_context *context)
 {
 	return context->tuning;
@@ -206,6 +245,17 @@ gqe_status gqe_context_check_dtype(const gqe_context *context, gqe_dtype *dtype,
 	return GQE_OK;
 }
 
+/* What the user's cache folder knows of a device that is only listed. */
+static void list_path_checks(gqe_device_info *info, const struct gqe_capabilities *capabilities)
+{
+	struct gqe_verdicts *verdicts;
+	struct gqe_vulkan vulkan = {.info = *info, .capabilities = *capabilities};
+	if (gqe_verdicts_create(&verdicts, NULL) == GQE_OK)
+		gqe_verdicts_load(verdicts, &vulkan, NULL);
+	info->path_check_count = gqe_verdicts_report(verdicts, capabilities, info->path_checks);
+	gqe_verdicts_destroy(&verdicts);
+}
+
 gqe_status gqe_device_list_create(gqe_device_list **list, gqe_error *error)
 {
 	if (list == NULL)
@@ -222,8 +272,10 @@ gqe_status gqe_device_list_create(gqe_device_list **list, gqe_error *error)
 		return status;
 	}
 	for (uint32_t i = 0; i < made->count; i++)
-		if (devices[i].usable)
+		if (devices[i].usable) {
 			gqe_device_info_paths(&devices[i], &capabilities[i]);
+			list_path_checks(&devices[i], &capabilities[i]);
+		}
 	free(capabilities);
 	made->devices = devices;
 	*list = made;

@@ -4,13 +4,19 @@
 
 #include "attention/kernels.h"
 #include "attention/tuning.h"
+#include "attention/verdicts.h"
 
 /* NULL for the reference device. */
 struct gqe_vulkan *gqe_context_vulkan(const gqe_context *context);
-/* The path that kernels are recorded with. */
+/* The path that kernels are recorded with, as far as nothing is known against it. */
 gqe_path gqe_context_path(const gqe_context *context);
+bool gqe_context_path_is_forced(const gqe_context *context);
+/* What the context's kernels are recorded with, into these steps. Not for the reference. */
+struct gqe_recorder gqe_context_recorder(const gqe_context *context, struct gqe_steps *steps);
 /* What gqe_tune has measured on this device, in this context or before; NULL for the reference. */
 struct gqe_tuning *gqe_context_tuning(const gqe_context *context);
+/* What is known of the device's upper paths; NULL for the reference. */
+struct gqe_verdicts *gqe_context_verdicts(const gqe_context *context);
 /* As in gqe_context_params. */
 const char *gqe_context_cache_dir(const gqe_context *context);
 /* Host threads of the reference. */

@@ -47,7 +47,8 @@ uint32_t gqe_ladder(const struct gqe_capabilities *capabilities, gqe_path paths[
 static struct gqe_prepared prepare(const struct gqe_recorder *recorder, enum gqe_kernel kernel, gqe_dtype weights,
 				   uint32_t work_rows, uint32_t head_dim)
 {
-	return gqe_prepare(recorder->capabilities, recorder->tuning, kernel, recorder->path, weights, work_rows, head_dim);
+	return gqe_prepare(recorder->capabilities, recorder->tuning, recorder->verdicts, kernel, recorder->path, weights, work_rows,
+			   head_dim);
 }
 
 static void dispatch(const struct gqe_recorder *recorder, const struct gqe_prepared *prepared, const void *push,

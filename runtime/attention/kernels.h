@@ -32,7 +32,8 @@ const char *gqe_kernel_name(enum gqe_kernel kernel);
  */
 uint32_t gqe_ladder(const struct gqe_capabilities *capabilities, gqe_path paths[8]);
 
-struct gqe_tuning; /* tuning.h */
+struct gqe_tuning;   /* tuning.h */
+struct gqe_verdicts; /* verdicts.h */
 
 /* Where to record and with what. */
 struct gqe_recorder {
@@ -40,6 +41,7 @@ struct gqe_recorder {
 	const struct gqe_capabilities *capabilities;
 	gqe_path path;
 	const struct gqe_tuning *tuning; /* NULL: nothing was measured on this device */
+	struct gqe_verdicts *verdicts;   /* NULL: every path may be used */
 };
 
 /* gqe_record_embed(recorder, weights, push), ...: `weights` is the dtype behind the kernel's Weights pointers, F32 or F16. */

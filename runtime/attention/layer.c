@@ -38,7 +38,9 @@ static gqe_status create_on_device(gqe_layer *layer, const struct gqe_layer_tens
 {
 	struct gqe_vulkan *vulkan = gqe_context_vulkan(layer->context);
 	const uint64_t rows = (uint64_t)layer->batch * layer->chunk;
-	gqe_status status = gqe_arena_create(vulkan, GQE_MEMORY_DEVICE, &layer->arena, error);
+	gqe_status status = gqe_context_check_paths(layer->context, dtype, layer->config.head_dim, error);
+	if (status == GQE_OK)
+		status = gqe_arena_create(vulkan, GQE_MEMORY_DEVICE, &layer->arena, error);
 	if (status != GQE_OK)
 		return status;
 	gqe_layer_weights_reserve(layer->arena, &layer->weights, &layer->config, tensors, dtype);
@@ -164,19 +166,9 @@ void gqe_layer_cancel(gqe_layer *layer)
 	atomic_store(&layer->cancelled, true);
 }
 
-static struct gqe_recorder recorder_of(gqe_layer *layer)
-{
-	return (struct gqe_recorder){
-		.steps = layer->steps,
-		.capabilities = &gqe_context_vulkan(layer->context)->capabilities,
-		.path = gqe_context_path(layer->context),
-		.tuning = gqe_context_tuning(layer->context),
-	};
-}
-
 void gqe_layer_append(gqe_layer *layer, uint32_t tokens, uint64_t x, uint64_t y)
 {
-	const struct gqe_recorder recorder = recorder_of(layer);
+	const struct gqe_recorder recorder = gqe_context_recorder(layer->context, layer->steps);
 	if (layer->cache_is_imported) {
 		gqe_steps_lend(layer->steps, &layer->cache.k);
 		gqe_steps_lend(layer->steps, &layer->cache.v);

@@ -3,11 +3,15 @@
 #include <string.h>
 
 struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, const struct gqe_tuning *tuning,
-				enum gqe_kernel kernel, gqe_path path, gqe_dtype weights, uint32_t work_rows, uint32_t head_dim)
+				struct gqe_verdicts *verdicts, enum gqe_kernel kernel, gqe_path path, gqe_dtype weights,
+				uint32_t work_rows, uint32_t head_dim)
 {
 	struct gqe_prepared prepared;
 	for (;; path = (gqe_path)(prepared.choice.path - 1)) {
 		prepared.choice = gqe_kernel_choose(kernel, path, weights);
+		if (prepared.choice.path >= GQE_PATH_PACKED &&
+		    gqe_verdicts_forbid(verdicts, kernel, prepared.choice.path, head_dim))
+			continue;
 		const struct gqe_tile *tuned = gqe_tuning_find(tuning, kernel, prepared.choice.path, weights, work_rows, head_dim);
 		prepared.tile =
 			tuned != NULL ? *tuned : gqe_tile_choose(capabilities, kernel, prepared.choice.path, work_rows, head_dim);
@@ -85,8 +89,8 @@ static void visit_tiles(const struct gqe_capabilities *capabilities, struct gqe_
 {
 	for (unsigned exponent = 0; exponent < 32; exponent++) {
 		uint32_t work_rows = UINT32_C(1) << exponent;
-		struct gqe_prepared prepared =
-			gqe_prepare(capabilities, NULL, found->kernel, found->path, found->weights, work_rows, found->head_dim);
+		struct gqe_prepared prepared = gqe_prepare(capabilities, NULL, NULL, found->kernel, found->path, found->weights,
+							   work_rows, found->head_dim);
 		if (exponent > 0 && !same_tile(&prepared.tile, &found->prepared.tile))
 			visit_forms(found, visit, user);
 		found->prepared = prepared;

@@ -4,6 +4,7 @@
 
 #include "attention/kernel_table.h"
 #include "attention/tuning.h"
+#include "attention/verdicts.h"
 
 struct gqe_prepared {
 	struct gqe_kernel_choice choice;
@@ -11,9 +12,13 @@ struct gqe_prepared {
 	struct gqe_specialization specialization;
 };
 
-/* What the record functions run. `work_rows` and `head_dim` as in gqe_tile_choose; `tuning` NULL: the tile table's choice. */
+/*
+ * What the record functions run. `work_rows` and `head_dim` as in gqe_tile_choose; `tuning` NULL: the tile table's choice;
+ * `verdicts` NULL: every path may be used.
+ */
 struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, const struct gqe_tuning *tuning,
-				enum gqe_kernel kernel, gqe_path path, gqe_dtype weights, uint32_t work_rows, uint32_t head_dim);
+				struct gqe_verdicts *verdicts, enum gqe_kernel kernel, gqe_path path, gqe_dtype weights,
+				uint32_t work_rows, uint32_t head_dim);
 
 /* Matrix paths: whether K and V must go through shared memory, for this head size or so few keys. Other paths: false. */
 bool gqe_attention_is_staged(const struct gqe_prepared *prepared, uint32_t head_dim, uint32_t keys);

@@ -31,7 +31,7 @@ enum device_class {
 
 #define ANY_KERNEL GQE_KERNEL_COUNT
 
-/* `rows` of a tile with a row in each lane. */
+/* `rows` of a tile with a row in each lane, if it has columns. */
 #define LANE_ROWS 0
 
 /*
@@ -46,8 +46,8 @@ enum device_class {
  * The first row that fits is taken, so specific rows come before general ones. `up_to`: the row is for that many rows of work at
  * most, a power of two; 0: any. `workgroup` 0: one subgroup; on the subgroup path, another size of it. `registers`: f32 values a
  * lane may spend on a tile of attention; rows are halved until they fit, and on a matrix path there is no tile if none does. Rows
- * 0: there is no tile, and the path below is taken. A CPU driver spills to its stack, which is cheap; its limit is the time that a
- * large kernel takes to compile.
+ * and columns 0: there is no tile, and the path below is taken. A CPU driver spills to its stack, which is cheap; its limit is the
+ * time that a large kernel takes to compile.
  */
 static const struct tile_row {
 	enum gqe_kernel kernel;
@@ -290,7 +290,7 @@ struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enu
 		.rows = row->rows,
 		.columns = row->columns,
 	};
-	if (row->rows == LANE_ROWS) {
+	if (row->rows == LANE_ROWS && row->columns > 0) {
 		tile.rows = subgroup;
 		while (tile.columns > LEAST_LANE_COLUMNS && tile.columns * head_dim > MOST_LANE_PRODUCTS)
 			tile.columns /= 2;

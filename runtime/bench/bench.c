@@ -137,12 +137,9 @@ gqe_status gqe_bench_create(gqe_context *context, const gqe_bench_params *caller
 	status = gqe_steps_create(made->vulkan, &made->steps, error);
 	if (status == GQE_OK)
 		status = gqe_steps_enable_timing(made->steps, error);
-	made->recorder = (struct gqe_recorder){
-		.steps = made->steps,
-		.capabilities = &made->vulkan->capabilities,
-		.path = gqe_context_path(context),
-		.tuning = gqe_context_tuning(context),
-	};
+	made->recorder = gqe_context_recorder(context, made->steps);
+	if (status == GQE_OK && is_layer(params.what))
+		status = gqe_context_check_paths(context, params.dtype, params.config->head_dim, error);
 	if (status == GQE_OK && is_layer(params.what))
 		status = gqe_bench_layer_create(&made->recorder, made->vulkan, &params, &made->layer, &made->info, error);
 	else if (status == GQE_OK)

@@ -287,12 +287,7 @@ gqe_status gqe_device_chunk(gqe_context *context, struct gqe_device_session *ses
 {
 	struct gqe_vulkan *vulkan = gqe_context_vulkan(context);
 	const gqe_model_config *config = &session->model->config;
-	const struct gqe_recorder recorder = {
-		.steps = session->steps,
-		.capabilities = &vulkan->capabilities,
-		.path = gqe_context_path(context),
-		.tuning = gqe_context_tuning(context),
-	};
+	const struct gqe_recorder recorder = gqe_context_recorder(context, session->steps);
 	const uint64_t bytes = chunk->count * sizeof(int32_t);
 	const uint64_t vocab_bytes = config->vocab_size * sizeof(float);
 	memcpy(session->upload.host, chunk->tokens, bytes);

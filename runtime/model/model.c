@@ -24,10 +24,11 @@ gqe_status gqe_model_load(gqe_context *context, const gqe_model_files *files, co
 	made->dtype = params.dtype;
 	const struct gqe_model_tensors *tensors = gqe_model_files_model(files);
 	struct gqe_vulkan *vulkan = gqe_context_vulkan(context);
-	if (vulkan != NULL)
+	status = gqe_context_check_paths(context, params.dtype, made->config.layer.head_dim, error);
+	if (status == GQE_OK && vulkan != NULL)
 		status = gqe_device_model_load(vulkan, &made->device, &made->config, tensors, params.dtype, params.progress,
 					       params.progress_user, error);
-	else
+	else if (status == GQE_OK)
 		status = gqe_host_model_load(&made->host, &made->config, tensors, params.progress, params.progress_user, error);
 	if (status != GQE_OK) {
 		gqe_model_destroy(&made);

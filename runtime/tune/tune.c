@@ -312,8 +312,9 @@ static void add_target(const struct tuner *tuner, struct target *target, enum gq
 		       uint32_t up_to)
 {
 	uint32_t head_dim = kernel == GQE_KERNEL_ATTENTION ? tuner->params.config->head_dim : 0;
-	struct gqe_prepared own = gqe_prepare(&tuner->vulkan->capabilities, NULL, kernel, gqe_context_path(tuner->context), dtype,
-					      up_to != 0 ? up_to : UINT32_MAX, head_dim);
+	struct gqe_prepared own =
+		gqe_prepare(&tuner->vulkan->capabilities, NULL, gqe_context_recorder(tuner->context, NULL).verdicts, kernel,
+			    gqe_context_path(tuner->context), dtype, up_to != 0 ? up_to : UINT32_MAX, head_dim);
 	*target = (struct target){
 		.kernel = kernel,
 		.path = own.choice.path,
@@ -397,6 +398,10 @@ gqe_status gqe_tune(gqe_context *context, const gqe_tune_params *params, bool *s
 	status = gqe_layer_config_check(tuner.params.config, error);
 	if (status == GQE_OK && tuner.params.dtype != 0)
 		status = gqe_context_check_dtype(context, &tuner.params.dtype, error);
+	if (status != GQE_OK)
+		return status;
+	if (tuner.params.dtype != GQE_DTYPE_F32 && tuner.vulkan->capabilities.storage16)
+		status = gqe_context_check_paths(context, GQE_DTYPE_F16, tuner.params.config->head_dim, error);
 	if (status != GQE_OK)
 		return status;
 	status = tune_all(&tuner, error);

@@ -37,7 +37,7 @@ static struct file_header expected_header(const struct gqe_vulkan *vulkan, const
 	header.device_id = vulkan->info.device_id;
 	header.driver_version = vulkan->info.driver_version;
 	memcpy(header.device_uuid, vulkan->info.uuid, sizeof(header.device_uuid));
-	memcpy(header.pipeline_cache_uuid, vulkan->pipeline_cache_uuid, sizeof(header.pipeline_cache_uuid));
+	memcpy(header.pipeline_cache_uuid, vulkan->capabilities.pipeline_cache_uuid, sizeof(header.pipeline_cache_uuid));
 	header.key = cache->key;
 	return header;
 }

@@ -76,7 +76,7 @@ static void read_basics(const struct gqe_vulkan *vulkan, struct gqe_physical_dev
 	info->max_storage_buffer_bytes = properties.limits.maxStorageBufferRange;
 	info->shared_memory_bytes = properties.limits.maxComputeSharedMemorySize;
 	info->max_workgroup_invocations = properties.limits.maxComputeWorkGroupInvocations;
-	memcpy(device->pipeline_cache_uuid, properties.pipelineCacheUUID, VK_UUID_SIZE);
+	memcpy(device->capabilities.pipeline_cache_uuid, properties.pipelineCacheUUID, VK_UUID_SIZE);
 
 	struct gqe_capabilities *capabilities = &device->capabilities;
 	capabilities->is_cpu = info->type == GQE_DEVICE_CPU;

@@ -61,7 +61,6 @@ static void take_over(struct gqe_vulkan *vulkan, const struct gqe_physical_devic
 {
 	vulkan->physical = physical->handle;
 	vulkan->memory_properties = physical->memory;
-	memcpy(vulkan->pipeline_cache_uuid, physical->pipeline_cache_uuid, VK_UUID_SIZE);
 	vulkan->capabilities = physical->capabilities;
 	vulkan->info = physical->info;
 }

@@ -77,6 +77,7 @@ struct gqe_capabilities {
 	uint32_t quirks;        /* enum gqe_quirk bits */
 	bool is_cpu;
 	enum gqe_architecture architecture;
+	uint8_t pipeline_cache_uuid[VK_UUID_SIZE]; /* what caches on disk are good for */
 };
 
 struct gqe_memory_accounting {
@@ -104,7 +105,6 @@ struct gqe_vulkan {
 	VkDevice device;
 	VkQueue queue;
 	uint32_t queue_family;
-	uint8_t pipeline_cache_uuid[VK_UUID_SIZE];
 	VkPhysicalDeviceMemoryProperties memory_properties;
 	struct gqe_capabilities capabilities;
 	gqe_device_info info;

@@ -29,7 +29,6 @@ struct gqe_physical_device {
 	struct gqe_capabilities capabilities;
 	uint32_t queue_family;
 	VkPhysicalDeviceMemoryProperties memory;
-	uint8_t pipeline_cache_uuid[VK_UUID_SIZE];
 	bool enable_subgroup_size_control;     /* VK_EXT_subgroup_size_control must be enabled: the device is 1.2 */
 	const char *global_priority_extension; /* NULL: queues have no priority among processes */
 	bool enable_portability_subset;        /* VK_KHR_portability_subset must be enabled: the device has it */

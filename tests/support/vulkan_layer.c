@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define HOST VK_ERROR_OUT_OF_HOST_MEMORY
@@ -10,6 +11,11 @@
 #define NO_INIT VK_ERROR_INITIALIZATION_FAILED
 
 #define MAX_ASKED 128
+
+#ifndef VK_KHR_cooperative_matrix /* headers older than 1.3.255 */
+typedef VkResult(VKAPI_PTR *PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)(VkPhysicalDevice device, uint32_t *count,
+										   void *properties);
+#endif
 
 /* What objects are counted as. */
 #define OBJECTS(O)                  \
@@ -38,6 +44,8 @@
 	FALLIBLE(vkEnumerateDeviceExtensionProperties,                                                                             \
 		 (VkPhysicalDevice device, const char *of_layer, uint32_t *count, VkExtensionProperties *properties),              \
 		 (device, of_layer, count, properties), NULL, NONE, MEMORY)                                                        \
+	FALLIBLE(vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR, (VkPhysicalDevice device, uint32_t * count, void *properties), \
+		 (device, count, properties), NULL, NONE, MEMORY)                                                                  \
 	FALLIBLE(vkCreateDebugUtilsMessengerEXT,                                                                                   \
 		 (VkInstance instance, const VkDebugUtilsMessengerCreateInfoEXT *info, const VkAllocationCallbacks *allocator,     \
 		  VkDebugUtilsMessengerEXT *made),                                                                                 \
@@ -62,7 +70,7 @@
 	FALLIBLE(vkCreateShaderModule,                                                                                             \
 		 (VkDevice device, const VkShaderModuleCreateInfo *info, const VkAllocationCallbacks *allocator,                   \
 		  VkShaderModule *made),                                                                                           \
-		 (device, info, allocator, made), made, VkShaderModule, MEMORY)                                                    \
+		 (device, spoilt(info), allocator, made), made, VkShaderModule, MEMORY)                                            \
 	FALLIBLE(vkCreatePipelineLayout,                                                                                           \
 		 (VkDevice device, const VkPipelineLayoutCreateInfo *info, const VkAllocationCallbacks *allocator,                 \
 		  VkPipelineLayout *made),                                                                                         \
@@ -126,8 +134,6 @@
 /* These cannot fail and make nothing; they go straight to the driver. */
 static const char *const passed_on[] = {
 	"vkEnumerateInstanceVersion",
-	"vkGetPhysicalDeviceProperties",
-	"vkGetPhysicalDeviceProperties2",
 	"vkGetPhysicalDeviceFeatures2",
 	"vkGetPhysicalDeviceMemoryProperties",
 	"vkGetPhysicalDeviceQueueFamilyProperties",
@@ -147,7 +153,7 @@ static const char *const passed_on[] = {
 };
 
 /* Of extensions that the Vulkan headers may be older than; a driver may lack them. */
-static const char *const optional[] = {"vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"};
+static const char optional[] = "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR";
 
 enum object {
 #define ENUM(class) OBJECT_##class,
@@ -171,6 +177,8 @@ const uint32_t layer_function_count = FUNCTION_COUNT;
 static struct {
 	PFN_vkGetInstanceProcAddr get_instance_proc_addr;
 	PFN_vkGetDeviceProcAddr get_device_proc_addr;
+	PFN_vkGetPhysicalDeviceProperties vkGetPhysicalDeviceProperties;
+	PFN_vkGetPhysicalDeviceProperties2 vkGetPhysicalDeviceProperties2;
 	PFN_vkDestroyInstance vkDestroyInstance;
 	PFN_vkDestroyDevice vkDestroyDevice;
 	PFN_vkDeviceWaitIdle vkDeviceWaitIdle;
@@ -186,7 +194,11 @@ static struct {
 	uint32_t function, call; /* the one that is to fail; FUNCTION_COUNT: none */
 	VkResult result;
 	bool failed, lost;
-	const char *hidden;
+	const char *hidden, *hidden_extension;
+	VkPhysicalDeviceType disguise; /* VK_PHYSICAL_DEVICE_TYPE_OTHER: none */
+	uint32_t spoilt_capability;    /* 0: none */
+	uint32_t *spoilt_words;        /* of the last module that was spoilt */
+	VkShaderModuleCreateInfo spoilt_info;
 	VkDevice device;
 	char unknown[512];
 	const char *asked[MAX_ASKED]; /* [asked_count] */
@@ -213,6 +225,23 @@ void layer_hide(const char *name)
 	layer.hidden = name;
 }
 
+void layer_hide_extension(const char *name)
+{
+	layer.hidden_extension = name;
+}
+
+void layer_disguise(VkPhysicalDeviceType type)
+{
+	layer.disguise = type;
+}
+
+void layer_spoil(uint32_t capability)
+{
+	layer.spoilt_capability = capability;
+	free(layer.spoilt_words);
+	layer.spoilt_words = NULL;
+}
+
 uint32_t layer_calls(uint32_t function)
 {
 	return layer.calls[function];
@@ -233,12 +262,14 @@ const char *layer_asked(uint32_t index)
 	return index < layer.asked_count ? layer.asked[index] : NULL;
 }
 
-/* `name` is one of this file's own strings. */
+/* `name` is one of this file's own strings. What a driver may lack is not noted. */
 static void note_asked(const char *name)
 {
 	for (uint32_t i = 0; i < layer.asked_count; i++)
 		if (layer.asked[i] == name)
 			return;
+	if (strcmp(name, optional) == 0)
+		return;
 	if (layer.asked_count < MAX_ASKED)
 		layer.asked[layer.asked_count++] = name;
 }
@@ -258,6 +289,53 @@ const char *layer_leaks(void)
 			length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%d %s", length ? ", " : "",
 						   layer.objects[i], names[i]);
 	return text;
+}
+
+/*
+ * The module, or, if it declares the capability that is to be spoilt, one in which a cooperative matrix product gives its third
+ * operand, so that nothing is ever summed up: valid SPIR-V, and wrong.
+ */
+static const VkShaderModuleCreateInfo *spoilt(const VkShaderModuleCreateInfo *info)
+{
+	enum { HEADER_WORDS = 5, CAPABILITY = 17, MATRIX_PRODUCT = 4459, COPY = 83, COPY_WORDS = 4, NO_OPERATION = 1 << 16 };
+	const size_t words = info->codeSize / sizeof(uint32_t);
+	bool is_meant = false;
+	for (size_t at = HEADER_WORDS; layer.spoilt_capability && at < words; at += info->pCode[at] >> 16)
+		is_meant |= (info->pCode[at] & 0xffff) == CAPABILITY && info->pCode[at + 1] == layer.spoilt_capability;
+	if (!is_meant)
+		return info;
+	free(layer.spoilt_words);
+	layer.spoilt_words = malloc(info->codeSize);
+	if (!layer.spoilt_words)
+		abort();
+	memcpy(layer.spoilt_words, info->pCode, info->codeSize);
+	for (size_t at = HEADER_WORDS, length; at < words; at += length) {
+		uint32_t *word = &layer.spoilt_words[at];
+		length = word[0] >> 16;
+		if ((word[0] & 0xffff) != MATRIX_PRODUCT)
+			continue;
+		word[0] = COPY_WORDS << 16 | COPY;
+		word[3] = word[5];
+		for (size_t i = COPY_WORDS; i < length; i++)
+			word[i] = NO_OPERATION;
+	}
+	layer.spoilt_info = *info;
+	layer.spoilt_info.pCode = layer.spoilt_words;
+	return &layer.spoilt_info;
+}
+
+static void VKAPI_PTR layer_vkGetPhysicalDeviceProperties(VkPhysicalDevice device, VkPhysicalDeviceProperties *properties)
+{
+	driver.vkGetPhysicalDeviceProperties(device, properties);
+	if (layer.disguise)
+		properties->deviceType = layer.disguise;
+}
+
+static void VKAPI_PTR layer_vkGetPhysicalDeviceProperties2(VkPhysicalDevice device, VkPhysicalDeviceProperties2 *properties)
+{
+	driver.vkGetPhysicalDeviceProperties2(device, properties);
+	if (layer.disguise)
+		properties->properties.deviceType = layer.disguise;
 }
 
 static bool can_notice_loss(enum function function)
@@ -312,6 +390,16 @@ FALLIBLE_FUNCTIONS(WRAP)
 DESTROYING_FUNCTIONS(WRAP)
 #undef WRAP
 
+static VkResult VKAPI_PTR layer_list_device_extensions(VkPhysicalDevice device, const char *of_layer, uint32_t *count,
+						       VkExtensionProperties *properties)
+{
+	VkResult result = layer_vkEnumerateDeviceExtensionProperties(device, of_layer, count, properties);
+	for (uint32_t i = 0; layer.hidden_extension && properties && result >= VK_SUCCESS && i < *count; i++)
+		if (strcmp(properties[i].extensionName, layer.hidden_extension) == 0)
+			properties[i].extensionName[0] = 0;
+	return result;
+}
+
 static void VKAPI_PTR layer_vkDestroyInstance(VkInstance instance, const VkAllocationCallbacks *allocator)
 {
 	layer.objects[OBJECT_VkInstance]--;
@@ -338,8 +426,15 @@ static PFN_vkVoidFunction wrap(const char *name, PFN_vkVoidFunction found)
 		driver.function = (PFN_##function)found;     \
 		return (PFN_vkVoidFunction)layer_##function; \
 	}
+	if (strcmp(name, "vkEnumerateDeviceExtensionProperties") == 0) {
+		note_asked(layer_functions[FUNCTION_vkEnumerateDeviceExtensionProperties].name);
+		driver.vkEnumerateDeviceExtensionProperties = (PFN_vkEnumerateDeviceExtensionProperties)found;
+		return (PFN_vkVoidFunction)layer_list_device_extensions;
+	}
 	FALLIBLE_FUNCTIONS(RETURN)
 	DESTROYING_FUNCTIONS(RETURN)
+	RETURN(vkGetPhysicalDeviceProperties)
+	RETURN(vkGetPhysicalDeviceProperties2)
 	RETURN(vkDestroyInstance)
 	RETURN(vkDestroyDevice)
 #undef RETURN
@@ -354,9 +449,6 @@ static PFN_vkVoidFunction wrap(const char *name, PFN_vkVoidFunction found)
 			note_asked(passed_on[i]);
 			return found;
 		}
-	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
-		if (strcmp(name, optional[i]) == 0)
-			return found;
 	size_t length = strlen(layer.unknown);
 	snprintf(layer.unknown + length, sizeof(layer.unknown) - length, " %s", name);
 	return found;

@@ -23,6 +23,15 @@ extern const uint32_t layer_function_count;
 void layer_fail_call(uint32_t function, uint32_t call, VkResult result);
 /* vkGetInstanceProcAddr and vkGetDeviceProcAddr know no such function, from now on; NULL: they know all. */
 void layer_hide(const char *name);
+/* Devices do not have that extension, from now on; NULL: they have all. */
+void layer_hide_extension(const char *name);
+/*
+ * The device says that it is of that type, from now on; VK_PHYSICAL_DEVICE_TYPE_OTHER: what it is. A driver that computes on the
+ * CPU is then treated as a GPU, which has other defaults.
+ */
+void layer_disguise(VkPhysicalDeviceType type);
+/* Shaders that declare that SPIR-V capability compute wrong cooperative matrix products, from now on; 0: none. */
+void layer_spoil(uint32_t capability);
 /* Every function that was asked for so far, in that order; NULL after the last. */
 const char *layer_asked(uint32_t index);
 /* Nothing fails; counts of calls start anew. */

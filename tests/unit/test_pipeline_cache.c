@@ -67,7 +67,7 @@ static struct gqe_vulkan made_up_device(void)
 				.vkDestroyPipelineCache = destroy_cache,
 			},
 		.info = {.vendor_id = 0xabcd, .device_id = 0x1234, .driver_version = 7, .uuid = {1, 2, 3}},
-		.pipeline_cache_uuid = {9, 8, 7},
+		.capabilities = {.pipeline_cache_uuid = {9, 8, 7}},
 	};
 }
 
@@ -144,7 +144,7 @@ static void test_another_driver_or_device_is_a_miss(void **state)
 	struct gqe_vulkan vulkan = made_up_device();
 	assert_false(live(&vulkan));
 	struct gqe_vulkan rebuilt_driver = made_up_device();
-	rebuilt_driver.pipeline_cache_uuid[5] = 1;
+	rebuilt_driver.capabilities.pipeline_cache_uuid[5] = 1;
 	assert_false(live(&rebuilt_driver));
 	struct gqe_vulkan other_device = made_up_device();
 	other_device.info.uuid[15] = 1;

@@ -99,12 +99,25 @@ static void a_measured_tile_comes_before_the_table(void **state)
 	assert_non_null(tuning);
 	struct gqe_tuned_tile entry = gemm_entry(64, 0, 32);
 	assert_true(gqe_tuning_set(tuning, &entry));
-	struct gqe_prepared tuned = gqe_prepare(&eight_lanes, tuning, GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, GQE_DTYPE_F32, 1000, 0);
-	struct gqe_prepared table = gqe_prepare(&eight_lanes, NULL, GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, GQE_DTYPE_F32, 1000, 0);
+	struct gqe_prepared tuned =
+		gqe_prepare(&eight_lanes, tuning, NULL, GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, GQE_DTYPE_F32, 1000, 0);
+	struct gqe_prepared table =
+		gqe_prepare(&eight_lanes, NULL, NULL, GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, GQE_DTYPE_F32, 1000, 0);
 	assert_int_equal(tuned.tile.rows, 32);
 	assert_int_equal(tuned.specialization.values[GQE_CONFIG_rows], 32);
 	assert_int_not_equal(table.tile.rows, 32);
 	free(tuning);
+}
+
+static void what_the_table_has_no_tile_for_falls_to_the_path_below(void **state)
+{
+	(void)state;
+	struct gqe_capabilities packed = eight_lanes; /* where packed attention spills */
+	packed.float16 = true;
+	struct gqe_prepared prepared =
+		gqe_prepare(&packed, NULL, NULL, GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, GQE_DTYPE_F16, 1000, 64);
+	assert_int_equal(prepared.choice.path, GQE_PATH_SUBGROUP);
+	assert_true(prepared.tile.rows > 0 && prepared.tile.columns > 0);
 }
 
 static bool is_legal(enum gqe_kernel kernel, gqe_path path, struct gqe_tile tile)
@@ -177,6 +190,7 @@ int main(void)
 		cmocka_unit_test(the_entry_for_that_much_work_is_taken),
 		cmocka_unit_test(a_full_table_takes_no_more),
 		cmocka_unit_test(a_measured_tile_comes_before_the_table),
+		cmocka_unit_test(what_the_table_has_no_tile_for_falls_to_the_path_below),
 		cmocka_unit_test(what_a_device_cannot_run_is_illegal),
 		cmocka_unit_test(what_is_saved_is_loaded_and_illegal_entries_are_dropped),
 	};

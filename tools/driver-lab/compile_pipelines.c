@@ -168,7 +168,7 @@ static void compile(void *user, const struct gqe_prepared_case *prepared_case)
 	cJSON_AddNumberToObject(entry, "rows", prepared->tile.rows);
 	cJSON_AddNumberToObject(entry, "columns", prepared->tile.columns);
 	const struct gqe_prepared chosen =
-		gqe_prepare(&compilation->vulkan->capabilities, NULL, prepared_case->kernel, compilation->best_path,
+		gqe_prepare(&compilation->vulkan->capabilities, NULL, NULL, prepared_case->kernel, compilation->best_path,
 			    prepared_case->weights, prepared_case->work_rows, prepared_case->head_dim);
 	cJSON_AddBoolToObject(entry, "is_default", prepared->choice.path == chosen.choice.path);
 
@@ -205,7 +205,7 @@ static void compile_candidates_of(struct compilation *compilation, enum gqe_kern
 			.weights = weights,
 			.head_dim = head_dim,
 			.work_rows = UINT32_MAX,
-			.prepared = gqe_prepare(capabilities, &tuning, kernel, path, weights, UINT32_MAX, head_dim),
+			.prepared = gqe_prepare(capabilities, &tuning, NULL, kernel, path, weights, UINT32_MAX, head_dim),
 		};
 		compile(compilation, &candidate);
 	}
