@@ -197,9 +197,12 @@ static void keep_worst(void *user, const gqe_selftest_case *result)
 gqe_status gqe_selftest_path(gqe_context *context, enum gqe_kernel kernel, gqe_path path, uint32_t head_dim,
 			     gqe_selftest_case *worst, gqe_error *error)
 {
-	/* Cases by number: what tiles divide; ragged, with a shared head of a group; sharp scores. None is split over key ranges.
+	/*
+	 * Cases by number, of those that are small: for products what tiles divide and two that are ragged; for attention with and
+	 * without earlier tokens, with sharp scores, and with a shared head. None is split over key ranges.
 	 */
-	static const uint32_t numbers[] = {1, 4, 7};
+	static const uint32_t plain_numbers[] = {1, 4, 7}, gathered_numbers[] = {9, 3, 11};
+	const uint32_t *numbers = kernel == GQE_KERNEL_GEMM_GATHERED ? gathered_numbers : plain_numbers;
 	const uint32_t most_tokens = 48;
 	struct selftest test = {
 		.params = {.seed = DEFAULT_SEED, .max_tokens = most_tokens, .on_case = keep_worst, .user = worst},
@@ -212,7 +215,7 @@ gqe_status gqe_selftest_path(gqe_context *context, enum gqe_kernel kernel, gqe_p
 	*worst = (gqe_selftest_case){.passed = true};
 	gqe_error failure = {0};
 	gqe_status status = gqe_steps_create(test.vulkan, &test.steps, error);
-	for (size_t i = 0; status == GQE_OK && i < GQE_COUNT(numbers); i++)
+	for (size_t i = 0; status == GQE_OK && i < GQE_COUNT(plain_numbers); i++)
 		status = run_case(&test, kernel, path, GQE_DTYPE_F16, numbers[i], &failure, error);
 	gqe_steps_destroy(&test.steps);
 	worst->shape = worst->detail = ""; /* the case that they were of is gone */
