@@ -65,7 +65,10 @@ static void print_device(const gqe_device_info *device)
 	const char *heading = "checks";
 	for (uint32_t i = 0; i < device->path_check_count; i++, heading = "") {
 		const gqe_path_check *check = &device->path_checks[i];
-		printf("   %-11s %s, %s: %s\n", heading, gqe_path_name(check->path), check->kernel, check->text);
+		printf("   %-11s %s, %s", heading, gqe_path_name(check->path), check->kernel);
+		if (check->head_dim)
+			printf(", head size %u", check->head_dim);
+		printf(": %s\n", check->text);
 	}
 	if (device->usable)
 		printf("   paths       %s; dtypes f32%s\n", paths, device->has_16bit_storage ? ", f16" : "");
