@@ -100,7 +100,7 @@ static void each_allocation_may_fail(void **state)
 				 status == GQE_OK ? "other logits" : error.message);
 	}
 	print_message("%u allocations, %u of them done without\n", (unsigned)count, (unsigned)done_without);
-	assert_true(done_without <= 16);
+	assert_true(done_without <= 18); /* finding and reading three files */
 	free(tokens);
 	model_fixture_free(&fixture);
 }
