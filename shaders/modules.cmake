@@ -1,6 +1,6 @@
 # One row a SPIR-V module: gqe_shader(<kernel>_<path>_<dtype> <source> [define...]); gqe_matrix_shader where the source uses
 # cooperative matrices, which older compilers do not know. Kernels without a weight or cache pointer exist
-# once, as f32; runtime/attention/kernel_table.c has the same rows.
+# once, as f32, and one that only widens f16 as f16; runtime/attention/kernel_table.c has the same rows.
 gqe_shader(embed_scalar_f32 embed.comp)
 gqe_shader(embed_scalar_f16 embed.comp GQE_F16)
 gqe_shader(norm_scalar_f32 norm.comp)
@@ -22,6 +22,7 @@ gqe_shader(balance_scalar_f32 balance.comp)
 gqe_shader(rope_query_scalar_f32 rope_query.comp)
 gqe_shader(kv_store_scalar_f32 kv_store.comp)
 gqe_shader(kv_store_scalar_f16 kv_store.comp GQE_F16)
+gqe_shader(kv_widen_scalar_f16 kv_widen.comp GQE_F16)
 gqe_shader(attention_scalar_f32 attention_scalar.comp)
 gqe_shader(attention_scalar_f16 attention_scalar.comp GQE_F16)
 gqe_shader(attention_subgroup_f32 attention_subgroup.comp)

@@ -30,6 +30,7 @@
 #include "gemm_subgroup_f32.h"
 #include "kv_store_scalar_f16.h"
 #include "kv_store_scalar_f32.h"
+#include "kv_widen_scalar_f16.h"
 #include "nll_scalar_f32.h"
 #include "norm_scalar_f32.h"
 #include "rope_query_scalar_f32.h"
@@ -40,9 +41,10 @@ enum { SCALAR_F32, SCALAR_F16, SUBGROUP_F32, SUBGROUP_F16, PACKED_F16, MATRIX_F1
 
 /* Which variants a kernel has: VARIANT(index, kernel, path and dtype as in the module's name, path, uses_subgroups). */
 #define ONE_VARIANT(VARIANT, name) VARIANT(SCALAR_F32, name, scalar_f32, "scalar f32", false)
+#define F16_VARIANT(VARIANT, name) VARIANT(SCALAR_F16, name, scalar_f16, "scalar f16", false)
 #define SCALAR_VARIANTS(VARIANT, name) \
 	ONE_VARIANT(VARIANT, name)     \
-	VARIANT(SCALAR_F16, name, scalar_f16, "scalar f16", false)
+	F16_VARIANT(VARIANT, name)
 #define SUBGROUP_VARIANTS(VARIANT, name)                                \
 	SCALAR_VARIANTS(VARIANT, name)                                  \
 	VARIANT(SUBGROUP_F32, name, subgroup_f32, "subgroup f32", true) \
@@ -66,6 +68,7 @@ enum { SCALAR_F32, SCALAR_F16, SUBGROUP_F32, SUBGROUP_F16, PACKED_F16, MATRIX_F1
 #define VARIANTS_BALANCE ONE_VARIANT
 #define VARIANTS_ROPE_QUERY ONE_VARIANT
 #define VARIANTS_KV_STORE SCALAR_VARIANTS
+#define VARIANTS_KV_WIDEN F16_VARIANT
 #define VARIANTS_ATTENTION UPPER_VARIANTS
 #define VARIANTS_COMBINE ONE_VARIANT
 #define VARIANTS_ACTIVATION ONE_VARIANT
@@ -140,7 +143,7 @@ bool gqe_kernel_has(enum gqe_kernel kernel, gqe_path path, gqe_dtype weights)
 struct gqe_kernel_choice gqe_kernel_choose(enum gqe_kernel kernel, gqe_path path, gqe_dtype weights)
 {
 	if (!gqe_kernel_has(kernel, GQE_PATH_SCALAR, weights))
-		weights = GQE_DTYPE_F32;
+		weights = weights == GQE_DTYPE_F32 ? GQE_DTYPE_F16 : GQE_DTYPE_F32;
 	while (path > GQE_PATH_SCALAR && !gqe_kernel_has(kernel, path, weights))
 		path = (gqe_path)(path - 1);
 	return (struct gqe_kernel_choice){.variant = &variants_of(kernel)[variant_index(path, weights)], .path = path};
@@ -148,7 +151,8 @@ struct gqe_kernel_choice gqe_kernel_choose(enum gqe_kernel kernel, gqe_path path
 
 const char *gqe_kernel_name(enum gqe_kernel kernel)
 {
-	return variants_of(kernel)[SCALAR_F32].kernel;
+	const struct gqe_kernel_variant *variants = variants_of(kernel);
+	return variants[variants[SCALAR_F32].kernel ? SCALAR_F32 : SCALAR_F16].kernel;
 }
 
 uint64_t gqe_kernel_table_hash(void)

@@ -230,6 +230,12 @@ void gqe_record_kv_store(const struct gqe_recorder *recorder, gqe_dtype weights,
 	record_items(recorder, GQE_KERNEL_KV_STORE, weights, push, items, 12 * GQE_ROPE_HEADS);
 }
 
+void gqe_record_kv_widen(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_kv_widen *push)
+{
+	uint64_t items = (uint64_t)push->heads * push->keys * (push->head_size / 2);
+	record_items(recorder, GQE_KERNEL_KV_WIDEN, weights, push, items, 4);
+}
+
 /* Slots of the KV head that serves most. */
 static uint32_t attention_slots(const struct gqe_push_attention *push)
 {
@@ -307,6 +313,30 @@ static uint32_t attention_keys_at_once(const struct gqe_recorder *recorder, cons
 	return gqe_min_u32(keys, (uint32_t)(passes * pass_keys));
 }
 
+/*
+ * A cache in f16 is widened when at least so many rows share the result, and at least so many keys, or all of them, find room: a
+ * range costs every row a merge.
+ */
+#define WIDEN_LEAST_ROWS 32
+#define WIDEN_LEAST_KEYS 256
+
+/*
+ * Keys that may be widened at a time; 0: none should be. With a row in each lane an operand from memory is f32 for nothing, whereas
+ * an f16 is loaded, moved to a vector register, converted and broadcast, again for every tile.
+ */
+static uint32_t widened_keys(const struct gqe_prepared *prepared, gqe_dtype weights, uint32_t head_dim,
+			     const struct gqe_push_attention *push, const struct gqe_wide_scratch *wide)
+{
+	uint32_t rows = push->tokens * attention_slots(push), keys = push->position + push->tokens;
+	if (weights != GQE_DTYPE_F16 || !has_lane_rows(prepared) || rows < WIDEN_LEAST_ROWS)
+		return 0;
+	uint64_t room = wide->elements / ((uint64_t)push->batch * push->kv_heads * head_dim);
+	if (room >= keys)
+		return keys;
+	uint32_t pass_keys = attention_pass_keys(prepared);
+	return room < WIDEN_LEAST_KEYS ? 0 : (uint32_t)room / pass_keys * pass_keys;
+}
+
 static struct gqe_prepared prepare_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
 					     const struct gqe_push_attention *push)
 {
@@ -323,22 +353,53 @@ uint32_t gqe_attention_pass_iterations(const struct gqe_recorder *recorder, gqe_
 	return attention_pass_iterations(&prepared, head_dim);
 }
 
+/* Widens the keys of a range, and has the range's attention read them there. */
+static void widen_range(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
+			const struct gqe_push_attention *push, const struct gqe_wide_scratch *wide, uint32_t wide_capacity,
+			struct gqe_push_attention *range)
+{
+	gqe_record_kv_widen(recorder, weights,
+			    &(struct gqe_push_kv_widen){
+				    .k_cache = push->k_cache,
+				    .v_cache = push->v_cache,
+				    .k = wide->k,
+				    .v = wide->v,
+				    .heads = push->batch * push->kv_heads,
+				    .capacity = push->capacity,
+				    .first_key = range->first_key,
+				    .keys = range->key_end - range->first_key,
+				    .wide_capacity = wide_capacity,
+				    .head_size = head_dim,
+			    });
+	range->k_cache = wide->k;
+	range->v_cache = wide->v;
+	range->capacity = wide_capacity;
+	range->cache_first = range->first_key;
+}
+
 void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
-			  const struct gqe_push_attention *push)
+			  const struct gqe_push_attention *push, const struct gqe_wide_scratch *wide)
 {
 	assert(head_dim % 2 == 0 && head_dim <= GQE_MAX_HEAD_DIM);
 	uint32_t rows = push->tokens * attention_slots(push), keys = push->position + push->tokens;
 	struct gqe_prepared prepared = prepare_attention(recorder, weights, head_dim, push);
+	const uint32_t wide_capacity = widened_keys(&prepared, weights, head_dim, push, wide);
+	if (wide_capacity > 0)
+		prepared = prepare_attention(recorder, GQE_DTYPE_F32, head_dim, push);
 	double pairs = (double)push->tokens * push->position + 0.5 * push->tokens * (push->tokens + 1.0);
 	double work = 4.0 * head_dim * pairs * push->q_slots * push->batch;
 	uint32_t at_once = attention_keys_at_once(recorder, &prepared, head_dim, keys, work);
+	if (wide_capacity > 0)
+		at_once = gqe_min_u32(at_once, wide_capacity);
 	prepared.specialization.values[GQE_CONFIG_split] = at_once < keys ? 1 : 0;
 
-	struct gqe_push_attention range = *push;
 	uint64_t workgroups = (uint64_t)push->batch * push->kv_heads * gqe_div_up(rows, prepared.tile.rows);
 	for (uint32_t first = 0; first < keys; first += at_once) {
+		struct gqe_push_attention range = *push;
 		range.first_key = first;
 		range.key_end = first + gqe_min_u32(at_once, keys - first);
+		if (wide_capacity > 0)
+			widen_range(recorder, weights, head_dim, push, wide, wide_capacity, &range);
 		dispatch(recorder, &prepared, &range, workgroups, NULL, work * (range.key_end - first) / keys);
 	}
 }

@@ -318,6 +318,12 @@ void gqe_record_layer_attention(const struct gqe_recorder *recorder, const struc
 				     .shared_head = shape.shared_head,
 				     .q_shared = shape.q_shared,
 				     .o_shared = shape.o_shared,
+			     },
+			     /* Projected K and V are in the cache by now. */
+			     &(struct gqe_wide_scratch){
+				     .k = scratch->k.address,
+				     .v = scratch->v.address,
+				     .elements = scratch->k.size / sizeof(float),
 			     });
 }
 

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "attention/rope_table.h"
 #include "common/threads.h"
@@ -138,6 +139,49 @@ void gqe_check_kv_store(struct gqe_check *check)
 	double tolerance = check->dtype == GQE_DTYPE_F16 ? GQE_CHECK_TOLERANCE_STORED_F16 : GQE_CHECK_TOLERANCE_ELEMENTWISE;
 	gqe_check_compare(check, k_out, expected_k, tolerance);
 	gqe_check_compare(check, v_out, expected_v, tolerance);
+}
+
+void gqe_check_kv_widen(struct gqe_check *check)
+{
+	uint32_t heads = gqe_check_between(check, 1, 9), head_dim = gqe_check_head_dim(check);
+	uint32_t keys = gqe_check_tokens(check), first_key = gqe_check_between(check, 0, 1) ? gqe_check_between(check, 1, 99) : 0;
+	uint32_t capacity = first_key + keys + gqe_check_between(check, 0, 9);
+	uint32_t wide_capacity = keys + gqe_check_between(check, 0, 9);
+	gqe_check_shape(check, "heads=%u first=%u keys=%u capacity=%u to=%u d_h=%u", heads, first_key, keys, capacity,
+			wide_capacity, head_dim);
+	uint64_t cache_count = (uint64_t)heads * capacity * head_dim, wide_count = (uint64_t)heads * wide_capacity * head_dim;
+	struct gqe_check_tensor *in[2], *out[2];
+	float *cache[2], *expected[2];
+	static const char *const names[2][2] = {{"k_cache", "k"}, {"v_cache", "v"}};
+	for (int i = 0; i < 2; i++) {
+		cache[i] = gqe_check_normal_weights(check, cache_count);
+		in[i] = gqe_check_weights(check, names[i][0], cache[i], (uint64_t)heads * capacity, head_dim, head_dim);
+		out[i] = gqe_check_output(check, names[i][1], sizeof(float), wide_count);
+		expected[i] = gqe_check_untouched(check, wide_count);
+	}
+	if (!gqe_check_place(check))
+		return;
+	const struct gqe_push_kv_widen push = {
+		.k_cache = in[0]->buffer.address,
+		.v_cache = in[1]->buffer.address,
+		.k = out[0]->buffer.address,
+		.v = out[1]->buffer.address,
+		.heads = heads,
+		.capacity = capacity,
+		.first_key = first_key,
+		.keys = keys,
+		.wide_capacity = wide_capacity,
+		.head_size = head_dim,
+	};
+	while (gqe_check_pass(check))
+		gqe_record_kv_widen(&check->recorder, check->dtype, &push);
+	for (int i = 0; i < 2; i++) {
+		for (uint32_t head = 0; head < heads; head++)
+			memcpy(expected[i] + (uint64_t)head * wide_capacity * head_dim,
+			       cache[i] + ((uint64_t)head * capacity + first_key) * head_dim,
+			       (uint64_t)keys * head_dim * sizeof(float));
+		gqe_check_compare(check, out[i], expected[i], 0);
+	}
 }
 
 /* An attention problem; every slot of q has a KV head. */
@@ -280,21 +324,34 @@ void gqe_check_attention(struct gqe_check *check)
 	struct gqe_check_tensor *out = gqe_check_output(check, "o", sizeof(float), problem.o_count);
 	struct gqe_check_tensor *state =
 		gqe_check_output(check, "state", sizeof(float), 2 * (uint64_t)push->batch * push->tokens * push->q_slots);
+	/* Room to widen: none, all keys, or the least that makes ranges. */
+	uint32_t wide_keys = check->number % 2 == 0 ? push->capacity : check->number % 4 == 3 ? 256 : 0;
+	uint64_t wide_count = (uint64_t)push->batch * push->kv_heads * wide_keys * problem.head_dim;
+	struct gqe_check_tensor *wide_k = NULL, *wide_v = NULL;
+	if (wide_count > 0) {
+		wide_k = gqe_check_output(check, "wide_k", sizeof(float), wide_count);
+		wide_v = gqe_check_output(check, "wide_v", sizeof(float), wide_count);
+	}
 	float *expected = gqe_check_untouched(check, problem.o_count);
 	if (!gqe_check_place(check))
 		return;
+	struct gqe_wide_scratch wide = {0};
+	if (wide_count > 0)
+		wide = (struct gqe_wide_scratch){wide_k->buffer.address, wide_v->buffer.address, wide_count};
 	push->q = q_in->buffer.address;
 	push->k_cache = k_in->buffer.address;
 	push->v_cache = v_in->buffer.address;
 	push->o = out->buffer.address;
 	push->state = state->buffer.address;
 	while (gqe_check_pass(check))
-		gqe_record_attention(&check->recorder, check->dtype, problem.head_dim, push);
+		gqe_record_attention(&check->recorder, check->dtype, problem.head_dim, push, &wide);
 	struct expected_attention reference = {&problem, q_base_e, k, v, expected};
 	gqe_parallel_for(check->threads, (uint64_t)push->batch * push->tokens, 0, expect_rows, &reference);
-	bool is_f16 = gqe_check_multiplies_f16(check, GQE_KERNEL_ATTENTION);
-	gqe_check_compare(check, out, expected,
-			  is_f16 ? GQE_CHECK_TOLERANCE_ATTENTION_F16(spread) : GQE_CHECK_TOLERANCE_ATTENTION(spread));
+	double tolerance = GQE_CHECK_TOLERANCE_ATTENTION(spread);
+	if (gqe_check_multiplies_f16(check, GQE_KERNEL_ATTENTION))
+		tolerance = check->recorder.path == GQE_PATH_PACKED ? GQE_CHECK_TOLERANCE_ATTENTION_PACKED(spread)
+								    : GQE_CHECK_TOLERANCE_ATTENTION_F16(spread);
+	gqe_check_compare(check, out, expected, tolerance);
 }
 
 void gqe_check_combine(struct gqe_check *check)

@@ -119,6 +119,9 @@ static gqe_status fail_unknown_kernel(const char *name, gqe_error *error)
 {
 	char names[512] = "";
 	for (enum gqe_kernel kernel = 0; kernel < GQE_KERNEL_COUNT; kernel++) {
+		if (strcmp(name, gqe_kernel_name(kernel)) == 0)
+			return gqe_fail(error, GQE_ERROR_USAGE, "the kernel %s has no variant of its own on the path asked for",
+					name);
 		size_t length = strlen(names);
 		snprintf(names + length, sizeof(names) - length, "%s%s", kernel == 0 ? "" : ", ", gqe_kernel_name(kernel));
 	}

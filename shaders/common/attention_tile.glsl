@@ -17,7 +17,7 @@ struct Tile {
 	uint slots;     /* slots the head serves */
 	uint first_row;
 	uint row_count; /* rows of the head, all tiles together */
-	uvec2 k, v;     /* addresses of the head's caches, [capacity, head_dim] */
+	uvec2 k, v;     /* addresses of the head's caches, [capacity, head_dim], as if they began with key 0 */
 };
 
 /*
@@ -44,8 +44,9 @@ bool tile_of_workgroup(out Tile tile)
 	uint tiles = (tile.row_count + config_rows - 1) / config_rows;
 	tile.first_row = (tiles - 1 - from_last) * config_rows;
 	uint cache_row = (tile.batch * push.kv_heads + tile.head) * push.capacity;
-	tile.k = address(uvec2(push.k_cache), cache_row, config_head_dim * WEIGHT_BYTES);
-	tile.v = address(uvec2(push.v_cache), cache_row, config_head_dim * WEIGHT_BYTES);
+	const uint row_bytes = config_head_dim * WEIGHT_BYTES;
+	tile.k = address_before(address(uvec2(push.k_cache), cache_row, row_bytes), push.cache_first, row_bytes);
+	tile.v = address_before(address(uvec2(push.v_cache), cache_row, row_bytes), push.cache_first, row_bytes);
 	return from_last < tiles;
 }
 

@@ -54,6 +54,15 @@ uvec2 address(uvec2 base, uint count, uint bytes)
 	return uvec2(sum, base.y + high + carry);
 }
 
+/* base - count * bytes. */
+uvec2 address_before(uvec2 base, uint count, uint bytes)
+{
+	uint high, low, borrow;
+	umulExtended(count, bytes, high, low);
+	uint difference = usubBorrow(base.x, low, borrow);
+	return uvec2(difference, base.y - high - borrow);
+}
+
 layout(local_size_x = 64, local_size_x_id = 0) in;
 
 /* config_rows and so on; `workgroup` is gl_WorkGroupSize.x. */

@@ -185,6 +185,14 @@
 	OUT(Weights, v_cache)  /* [B, source_heads + mean_head, capacity, head_dim] */                                 \
 	U32(rows) U32(tokens) U32(position) U32(capacity) U32(source_heads) U32(mean_head) U32(head_size) U32(rope_kind)
 
+/* kv_widen: keys first_key...first_key + keys - 1 of the cache in f32, as keys 0...keys - 1 of k and v. Only for a cache in f16. */
+#define GQE_PUSH_KV_WIDEN(IN, OUT, INOUT, U32, F32)                                                                    \
+	IN(Weights, k_cache) /* [heads, capacity, head_dim] */                                                         \
+	IN(Weights, v_cache) /* [heads, capacity, head_dim] */                                                         \
+	OUT(Floats, k)       /* [heads, wide_capacity, head_dim] */                                                    \
+	OUT(Floats, v)       /* [heads, wide_capacity, head_dim] */                                                    \
+	U32(heads) U32(capacity) U32(first_key) U32(keys) U32(wide_capacity) U32(head_size)
+
 /*
  * attention: causal softmax attention of every slot over the cache, online softmax, no mask tensor. KV head h serves n slots:
  * h < groups: slots h*slots_per_group + j (j < slots_per_group), and the shared slot if shared_head == h; h == groups (a
@@ -193,7 +201,8 @@
  * and sees keys 0...position + t.
  *
  * Split: the dispatches handle keys first_key...key_end-1 one after the other, first_key being a multiple of the keys handled at a
- * time. Until a tile has seen all its keys, o holds sums not yet divided, and `state` what belongs to them.
+ * time. Until a tile has seen all its keys, o holds sums not yet divided, and `state` what belongs to them. The caches may begin with
+ * any key up to first_key: cache_first.
  */
 #define GQE_PUSH_ATTENTION(IN, OUT, INOUT, U32, F32)                                                                   \
 	IN(Floats, q)         /* [B*T, q_slots, head_dim], rotated and scaled */                                       \
@@ -203,7 +212,7 @@
 	INOUT(Floats, state)  /* [B*T, q_slots, 2]: largest score and sum so far; used only if split */                \
 	U32(batch) U32(tokens) U32(position) U32(capacity) U32(kv_heads) U32(groups) U32(slots_per_group)              \
 	U32(q_slots) U32(o_slots) U32(shared_head) /* or GQE_NONE */ U32(q_shared) U32(o_shared)                       \
-	U32(first_key) U32(key_end)
+	U32(first_key) U32(key_end) U32(cache_first)
 
 /* combine: weighted-sum slot from the hard slots, then (scale) each hard slot times its p. */
 #define GQE_PUSH_COMBINE(IN, OUT, INOUT, U32, F32)                                                                     \
@@ -239,6 +248,7 @@
 	KERNEL(balance, BALANCE)                                                                                       \
 	KERNEL(rope_query, ROPE_QUERY)                                                                                 \
 	KERNEL(kv_store, KV_STORE)                                                                                     \
+	KERNEL(kv_widen, KV_WIDEN)                                                                                     \
 	KERNEL(attention, ATTENTION)                                                                                   \
 	KERNEL(combine, COMBINE)                                                                                       \
 	KERNEL(activation, ACTIVATION)                                                                                 \
