@@ -20,8 +20,9 @@ GQE_KERNELS(GQE_CHECK_FUNCTION)
  *  *_F16        on the paths that multiply in f16 the factors that are not stored as f16 are rounded to it, each by 2^-11 of its
  *               value at most (2^-10 where a driver rounds towards zero): sums are off by as much, and a score by 2^-11 * s, which
  *               its probability multiplies, itself rounded once more
- *  *_PACKED     sums of up to eight products are f16 as well, each addition rounding what it has so far: sqrt(8) * 2^-11 / sqrt(3) of
- *               it on average, in the scores and again in the output, where one query of few keys has nothing to average it out
+ *  *_PACKED     sums of up to eight products are f16 as well, each addition rounding what it has so far by
+ *               sqrt(8) * 2^-11 / sqrt(3) on average, in the scores and again in the output, where one query of few
+ *               keys has nothing to average it out
  *  STORED_F16   rounding to nearest is at most 2^-11 of a value; a driver may round towards zero, 2^-10
  */
 #define GQE_CHECK_TOLERANCE_ELEMENTWISE 5e-7
