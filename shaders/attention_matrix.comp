@@ -215,6 +215,25 @@ void store_rows(Tile tile, KeyRange range)
 	}
 }
 
+/* The keys of one pass; `is_edge` as of `softmax`, known when compiling, so that what only edges need is in no other pass. */
+#define KEY_PASS(name, IS_EDGE)                                                                                        \
+	void name(Tile tile, uint key, uint cached)                                                                    \
+	{                                                                                                              \
+		uint start = pass_start(key, cached);                                                                  \
+		uvec2 k = address(tile.k, start, config_head_dim * WEIGHT_BYTES);                                      \
+		uvec2 v = address(tile.v, start, config_head_dim * WEIGHT_BYTES);                                      \
+		if (config_staged != 0)                                                                                \
+			stage_keys(tile.k, start, cached);                                                             \
+		compute_scores(k);                                                                                     \
+		softmax(tile, start, key, IS_EDGE);                                                                    \
+		if (config_staged != 0)                                                                                \
+			stage_keys(tile.v, start, cached);                                                             \
+		accumulate_output(v);                                                                                  \
+	}
+
+KEY_PASS(handle_keys, false)
+KEY_PASS(handle_edge_keys, true)
+
 void main()
 {
 	Tile tile;
@@ -224,18 +243,13 @@ void main()
 	load_queries(tile);
 	start_rows();
 	const uint cached = push.position + push.tokens; /* keys there are */
-	const uint seen_by_all = row_keys(tile, 0);
-	for (uint key = range.first; key < range.end; key += config_columns) {
-		uint start = pass_start(key, cached);
-		uvec2 k = address(tile.k, start, config_head_dim * WEIGHT_BYTES);
-		uvec2 v = address(tile.v, start, config_head_dim * WEIGHT_BYTES);
-		if (config_staged != 0)
-			stage_keys(tile.k, start, cached);
-		compute_scores(k);
-		softmax(tile, start, key, key == range.first || key + config_columns > seen_by_all);
-		if (config_staged != 0)
-			stage_keys(tile.v, start, cached);
-		accumulate_output(v);
+	const uint seen_by_all = min(row_keys(tile, 0), range.end);
+	/* The first pass sets the references; then those that all rows see; then, one by one, those on the diagonal. */
+	for (uint key = range.first; key < range.end;) {
+		handle_edge_keys(tile, key, cached);
+		key += config_columns;
+		[[dont_unroll]] for (; key + config_columns <= seen_by_all; key += config_columns)
+			handle_keys(tile, key, cached);
 	}
 	store_rows(tile, range);
 }

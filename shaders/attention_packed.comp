@@ -214,6 +214,13 @@ void store_rows(Tile tile, KeyRange range)
 	}
 }
 
+void handle_keys(Tile tile, uint key, uint end, bool is_diagonal)
+{
+	compute_scores(tile, key, end);
+	update_softmax(tile, key, is_diagonal);
+	accumulate_output(tile, key, end);
+}
+
 void main()
 {
 	Tile tile;
@@ -221,11 +228,12 @@ void main()
 	if (!tile_of_workgroup(tile) || !key_range_of(tile, range))
 		return;
 	start_rows(tile);
-	uint seen_by_all = row_keys(tile, 0);
-	for (uint key = range.first; key < range.end; key += pass_keys) {
-		compute_scores(tile, key, range.end);
-		update_softmax(tile, key, key + pass_keys > seen_by_all);
-		accumulate_output(tile, key, range.end);
-	}
+	/* Keys that all rows see, then those on the diagonal: two loops, so that what only the diagonal needs is not in the first. */
+	const uint seen_by_all = min(row_keys(tile, 0), range.end);
+	uint key = range.first;
+	for (; key + pass_keys <= seen_by_all; key += pass_keys)
+		handle_keys(tile, key, range.end, false);
+	for (; key < range.end; key += pass_keys)
+		handle_keys(tile, key, range.end, true);
 	store_rows(tile, range);
 }
