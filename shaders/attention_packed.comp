@@ -92,11 +92,13 @@ uvec4 load_key(uvec2 row, uint i)
 }
 
 /* Scores of keys key...key + pass_keys - 1; keys past `end` repeat the last one. */
-void compute_scores(Tile tile, uint key, uint end)
+void compute_scores(Tile tile, uint key, uint end, bool is_diagonal)
 {
 	uvec2 k_row[config_columns];
 	[[unroll]] for (uint c = 0; c < config_columns; c++) {
-		uint own_key = min(key + c * config_subgroup + lane(), end - 1);
+		uint own_key = key + c * config_subgroup + lane();
+		if (is_diagonal)
+			own_key = min(own_key, end - 1);
 		k_row[c] = address(tile.k, own_key, config_head_dim * WEIGHT_BYTES);
 	}
 	[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
@@ -149,17 +151,29 @@ void update_softmax(Tile tile, uint key, bool is_diagonal)
 	}
 }
 
+/* The pair of channels of a row of V, `offset` bytes behind `first`: a 64-bit addition and no more. */
+f16vec2 load_v(uvec2 first, uint offset)
+{
+	uint carry;
+	uint low = uaddCarry(first.x, offset, carry);
+	return unpackFloat2x16(HalfPairs(uvec2(low, first.y + carry)).at[0]);
+}
+
 /*
- * o += P V over the keys of the pass, P taken twice so that f16 joins f32 by multiply-adds, which AMD has for both at once. Two columns' probabilities travel as one word; two lanes' keys
- * add up in f16.
+ * o += P V over the keys of the pass. P is taken four times, so that f16 joins f32 by multiply-adds, which AMD has for both at once;
+ * by two it would take a conversion that halves, and an addition. Two columns' probabilities travel as one word; two lanes' keys add
+ * up in f16.
  */
-void accumulate_output(Tile tile, uint key, uint end)
+void accumulate_output(Tile tile, uint key, uint end, bool is_diagonal)
 {
 	const uint words = config_columns / 2;
 	uint p[config_rows * words];
 	[[unroll]] for (uint i = 0; i < config_rows * words; i++)
-		p[i] = packFloat2x16(f16vec2(2.0 * vec2(score[2 * i], score[2 * i + 1])));
-	HalfPairs v = HalfPairs(tile.v);
+		p[i] = packFloat2x16(f16vec2(4.0 * vec2(score[2 * i], score[2 * i + 1])));
+	uvec2 v[blocks]; /* address of the lane's pair in the pass's first key */
+	const uint row_bytes = config_head_dim * WEIGHT_BYTES, last = end - 1 - key;
+	[[unroll]] for (uint b = 0; b < blocks; b++)
+		v[b] = address(address(tile.v, key, row_bytes), min(b * config_subgroup + lane(), pairs - 1), 4);
 	[[dont_unroll]] for (uint l = 0; l < config_subgroup; l += 2) {
 		f16vec2 sum[config_rows * blocks];
 		[[unroll]] for (uint i = 0; i < config_rows * blocks; i++)
@@ -167,11 +181,14 @@ void accumulate_output(Tile tile, uint key, uint end)
 		[[unroll]] for (uint half_index = 0; half_index < 2; half_index++)
 			[[unroll]] for (uint w = 0; w < words; w++) {
 				f16vec2 low[blocks], high[blocks];
-				uint low_key = key + 2 * w * config_subgroup + l + half_index;
+				uint low_key = 2 * w * config_subgroup + l + half_index, high_key = low_key + config_subgroup;
+				if (is_diagonal) {
+					low_key = min(low_key, last);
+					high_key = min(high_key, last);
+				}
 				[[unroll]] for (uint b = 0; b < blocks; b++) {
-					uint pair = min(b * config_subgroup + lane(), pairs - 1);
-					low[b] = unpackFloat2x16(v.at[min(low_key, end - 1) * pairs + pair]);
-					high[b] = unpackFloat2x16(v.at[min(low_key + config_subgroup, end - 1) * pairs + pair]);
+					low[b] = load_v(v[b], low_key * row_bytes);
+					high[b] = load_v(v[b], high_key * row_bytes);
 				}
 				[[unroll]] for (uint r = 0; r < config_rows; r++) {
 					f16vec2 both = unpackFloat2x16(subgroupBroadcast(p[r * words + w], l + half_index));
@@ -182,7 +199,7 @@ void accumulate_output(Tile tile, uint key, uint end)
 				}
 			}
 		[[unroll]] for (uint i = 0; i < config_rows * blocks; i++)
-			o[i] = fma(vec2(sum[i]), vec2(0.5), o[i]);
+			o[i] = fma(vec2(sum[i]), vec2(0.25), o[i]);
 	}
 }
 
@@ -216,9 +233,9 @@ void store_rows(Tile tile, KeyRange range)
 
 void handle_keys(Tile tile, uint key, uint end, bool is_diagonal)
 {
-	compute_scores(tile, key, end);
+	compute_scores(tile, key, end, is_diagonal);
 	update_softmax(tile, key, is_diagonal);
-	accumulate_output(tile, key, end);
+	accumulate_output(tile, key, end, is_diagonal);
 }
 
 void main()
