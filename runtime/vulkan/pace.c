@@ -14,8 +14,10 @@
 #define LOW_IMPACT_SECONDS 0.01
 /* And gets the queue for itself for this part of the time. */
 #define LOW_IMPACT_PAUSE 0.25
-/* Predictions may be wrong by this factor without a submit going over the cap. */
-#define SAFETY 2.0
+/* Predictions may be wrong by this factor without a submit going over the cap: other programs come and go. */
+#define SAFETY 4.0
+/* A step so much longer than the target is not worth cutting in the low-impact mode. */
+#define LOW_IMPACT_EXCESS 2.0
 /* While nothing is known: the slowest driver known does 1 GFLOP/s. */
 #define SLOWEST_RATE 1e9
 /* A rate falls at once and grows by bounded factors: small submits underestimate it, and too long a submit is worse than too short.
@@ -51,7 +53,7 @@ uint32_t gqe_pace_units(const struct gqe_pace *pace, double seconds, uint32_t un
 	double cap = gqe_pace_cap(pace);
 	double target = gqe_pace_target(pace);
 	/* A cap near the target would cut steps that are only a little longer than it. */
-	double limit = pace->low_impact ? target * SAFETY : fmax(cap / SAFETY, target);
+	double limit = pace->low_impact ? target * LOW_IMPACT_EXCESS : fmax(cap / SAFETY, target);
 	if (!(seconds > limit) || units <= 1)
 		return units;
 	double fitting = units * (target / seconds);

@@ -52,12 +52,13 @@ static void test_only_what_threatens_the_cap_is_split(void **state)
 {
 	(void)state;
 	struct gqe_pace pace = {0};
-	assert_int_equal(gqe_pace_units(&pace, 0.2, 1000), 1000);
+	assert_int_equal(gqe_pace_units(&pace, 0.12, 1000), 1000); /* four times as long, and still below the cap */
+	assert_in_range(gqe_pace_units(&pace, 0.2, 1000), 249, 250);
 	assert_in_range(gqe_pace_units(&pace, 5, 1000), 9, 10); /* of 50 ms, rounded down */
 	assert_int_equal(gqe_pace_units(&pace, 5000, 1000), 1);
 	assert_int_equal(gqe_pace_units(&pace, 5000, 1), 1);
 	pace = (struct gqe_pace){.target_seconds = 0.01, .cap_seconds = 0.1};
-	assert_int_equal(gqe_pace_units(&pace, 0.04, 1000), 1000);
+	assert_int_equal(gqe_pace_units(&pace, 0.02, 1000), 1000);
 	assert_in_range(gqe_pace_units(&pace, 0.2, 1000), 49, 50);
 	pace = (struct gqe_pace){.target_seconds = 1, .cap_seconds = 0.5}; /* no sense, but no harm */
 	assert_int_equal(gqe_pace_units(&pace, 0.9, 1000), 1000);
