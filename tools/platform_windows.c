@@ -11,7 +11,8 @@
 /* After windows.h, which it needs. */
 #include <shellapi.h>
 
-/* UTF-16, malloc'ed; NULL, with errno, when it is no UTF-8 or memory is exhausted. */
+/* The library converts in the same way; the program sees its public headers only. UTF-16, malloc'ed; NULL, with errno, when it is
+ * no UTF-8 or memory is exhausted. */
 static wchar_t *to_wide(const char *text)
 {
 	int count = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, text, -1, NULL, 0);

@@ -6,8 +6,6 @@
 #include "attention/prepared.h"
 #include "common/platform.h"
 
-static const enum gqe_kernel checked_kernels[] = {GQE_KERNEL_GEMM, GQE_KERNEL_GEMM_GATHERED, GQE_KERNEL_ATTENTION};
-
 /* The path that the kernel's large work runs on, as far as is known. */
 static gqe_path path_in_use(const gqe_context *context, struct gqe_verdicts *verdicts, enum gqe_kernel kernel, uint32_t head_dim)
 {
@@ -58,8 +56,7 @@ static gqe_status check_one(gqe_context *context, struct gqe_verdict *entry, gqe
 	keep(context, entry);
 	log_verdict(context, entry->verdict == GQE_PATH_CHECKED ? GQE_LOG_INFO : GQE_LOG_WARNING, "first use on this device",
 		    entry);
-	gqe_log_write(&gqe_context_vulkan(context)->log, GQE_LOG_DEBUG, "the check took %.0f ms",
-		      1e-6 * (double)(int64_t)(gqe_wall_nanoseconds() - began));
+	gqe_log_write(&gqe_context_vulkan(context)->log, GQE_LOG_DEBUG, "the check took %.0f ms", 1e3 * gqe_seconds_since(began));
 	return status == GQE_ERROR_DEVICE_LOST ? gqe_fail(error, status, "%s", cause.message) : GQE_OK;
 }
 
@@ -97,12 +94,12 @@ gqe_status gqe_context_check_paths(gqe_context *context, gqe_dtype dtype, uint32
 	struct gqe_verdicts *verdicts = gqe_context_verdicts(context);
 	gqe_status status = GQE_OK;
 	pthread_mutex_lock(&verdicts->checking);
-	for (size_t k = 0; k < GQE_COUNT(checked_kernels) && status == GQE_OK; k++) {
-		uint32_t size = checked_kernels[k] == GQE_KERNEL_ATTENTION ? head_dim : 0;
+	for (size_t k = 0; k < GQE_CHECKED_KERNELS && status == GQE_OK; k++) {
+		uint32_t size = gqe_checked_kernels[k] == GQE_KERNEL_ATTENTION ? head_dim : 0;
 		if (gqe_context_path_is_forced(context))
-			log_forced(context, checked_kernels[k], size);
+			log_forced(context, gqe_checked_kernels[k], size);
 		else
-			status = check_kernel(context, checked_kernels[k], size, error);
+			status = check_kernel(context, gqe_checked_kernels[k], size, error);
 	}
 	pthread_mutex_unlock(&verdicts->checking);
 	return status;

@@ -11,6 +11,8 @@
 /* Shorter than this a sample is made of launching and of clocks that are too coarse. */
 #define LEAST_SLOW_SECONDS 50e-6
 
+const enum gqe_kernel gqe_checked_kernels[GQE_CHECKED_KERNELS] = {GQE_KERNEL_ATTENTION, GQE_KERNEL_GEMM, GQE_KERNEL_GEMM_GATHERED};
+
 const char *gqe_path_verdict_name(gqe_path_verdict verdict)
 {
 	static const char *const names[] = {
@@ -146,8 +148,10 @@ static void cache_file(struct gqe_cache_file *file, const struct gqe_vulkan *vul
 
 static bool is_checkable(enum gqe_kernel kernel, gqe_path path)
 {
-	return (kernel == GQE_KERNEL_GEMM || kernel == GQE_KERNEL_GEMM_GATHERED || kernel == GQE_KERNEL_ATTENTION) &&
-	       path >= GQE_PATH_PACKED && path <= GQE_PATH_MATRIX2 && gqe_kernel_has(kernel, path, GQE_DTYPE_F16);
+	bool is_checked = false;
+	for (size_t k = 0; k < GQE_CHECKED_KERNELS; k++)
+		is_checked |= kernel == gqe_checked_kernels[k];
+	return is_checked && path >= GQE_PATH_PACKED && path <= GQE_PATH_MATRIX2 && gqe_kernel_has(kernel, path, GQE_DTYPE_F16);
 }
 
 /* The file is ours and whole; still, what comes from a file may be anything. */
@@ -216,24 +220,23 @@ static void report_entry(const struct gqe_verdict *entry, gqe_path_check *check)
 uint32_t gqe_verdicts_report(struct gqe_verdicts *verdicts, const struct gqe_capabilities *capabilities,
 			     gqe_path_check checks[GQE_MAX_PATH_CHECKS])
 {
-	static const enum gqe_kernel kernels[] = {GQE_KERNEL_ATTENTION, GQE_KERNEL_GEMM, GQE_KERNEL_GEMM_GATHERED};
 	const struct gqe_verdict unchecked = {.verdict = GQE_PATH_UNCHECKED};
 	gqe_path paths[8];
 	uint32_t path_count = gqe_ladder(capabilities, paths), count = 0;
 	for (uint32_t p = 0; p < path_count; p++)
-		for (size_t k = 0; k < GQE_COUNT(kernels) && count < GQE_MAX_PATH_CHECKS; k++) {
-			if (!is_checkable(kernels[k], paths[p]))
+		for (size_t k = 0; k < GQE_CHECKED_KERNELS && count < GQE_MAX_PATH_CHECKS; k++) {
+			if (!is_checkable(gqe_checked_kernels[k], paths[p]))
 				continue;
 			gqe_path_check *check = &checks[count++];
 			*check = (gqe_path_check){.path = paths[p]};
-			snprintf(check->kernel, sizeof(check->kernel), "%s", gqe_kernel_name(kernels[k]));
+			snprintf(check->kernel, sizeof(check->kernel), "%s", gqe_kernel_name(gqe_checked_kernels[k]));
 			report_entry(&unchecked, check);
 			if (verdicts == NULL)
 				continue;
 			pthread_mutex_lock(&verdicts->lock);
 			for (uint32_t i = 0; i < verdicts->count; i++) {
 				const struct gqe_verdict *entry = &verdicts->list[i];
-				if (entry->kernel == (uint32_t)kernels[k] && entry->path == (uint32_t)paths[p] &&
+				if (entry->kernel == (uint32_t)gqe_checked_kernels[k] && entry->path == (uint32_t)paths[p] &&
 				    verdict_of(entry) > check->verdict)
 					report_entry(entry, check);
 			}

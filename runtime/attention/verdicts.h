@@ -17,6 +17,10 @@
 /* A path that takes this many times as long as the subgroup path is slow. */
 #define GQE_SLOW_RATIO 5.0
 
+/* The kernels that have upper paths. */
+#define GQE_CHECKED_KERNELS 3
+extern const enum gqe_kernel gqe_checked_kernels[GQE_CHECKED_KERNELS];
+
 /* Fixed-size members only. */
 struct gqe_verdict {
 	uint32_t kernel;         /* enum gqe_kernel */

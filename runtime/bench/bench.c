@@ -183,7 +183,7 @@ gqe_status gqe_bench_sample(gqe_bench *bench, gqe_bench_times *times, gqe_error 
 		return status;
 	const struct gqe_step_times steps = gqe_steps_times(bench->steps);
 	*times = (gqe_bench_times){
-		.wall_ms = 1e-6 * (double)(int64_t)(gqe_wall_nanoseconds() - start),
+		.wall_ms = 1e3 * gqe_seconds_since(start),
 		.cpu_ms = 1e3 * (gqe_processor_seconds() - cpu_start),
 	};
 	for (int step = 0; step < GQE_LAYER_STEP_COUNT; step++) {

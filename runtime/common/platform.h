@@ -54,6 +54,10 @@ uint32_t gqe_process_id(void);
 void gqe_sleep(double seconds);
 /* Of a clock that never goes backwards; the difference of two is what counts. */
 uint64_t gqe_wall_nanoseconds(void);
+static inline double gqe_seconds_since(uint64_t wall_nanoseconds)
+{
+	return 1e-9 * (double)(gqe_wall_nanoseconds() - wall_nanoseconds);
+}
 /* Processor time of all threads of this process. */
 double gqe_processor_seconds(void);
 

@@ -128,11 +128,6 @@ static gqe_status sample(const struct gqe_recorder *recorder, const struct bench
 	return status;
 }
 
-static double seconds_since(uint64_t began)
-{
-	return 1e-9 * (double)(int64_t)(gqe_wall_nanoseconds() - began);
-}
-
 /* Of the largest work that there was time for; zeros: for none. */
 struct timing {
 	double seconds, subgroup_seconds;
@@ -151,7 +146,7 @@ static gqe_status time_paths(const struct gqe_recorder *own, const struct gqe_re
 			status = sample(subgroup, bench, kernel, tokens, &ignored, error);
 		const uint64_t began = gqe_wall_nanoseconds();
 		bool is_enough = false;
-		for (int pair = 0; pair < PAIRS && status == GQE_OK && used + seconds_since(began) < TIMING_SECONDS; pair++) {
+		for (int pair = 0; pair < PAIRS && status == GQE_OK && used + gqe_seconds_since(began) < TIMING_SECONDS; pair++) {
 			status = sample(own, bench, kernel, tokens, &now.seconds, error);
 			if (status == GQE_OK)
 				status = sample(subgroup, bench, kernel, tokens, &now.subgroup_seconds, error);
@@ -160,7 +155,7 @@ static gqe_status time_paths(const struct gqe_recorder *own, const struct gqe_re
 			is_enough = now.seconds >= SAMPLE_SECONDS || now.subgroup_seconds >= SAMPLE_SECONDS;
 			*timing = now;
 		}
-		used += seconds_since(began);
+		used += gqe_seconds_since(began);
 		if (status != GQE_OK || is_enough)
 			break;
 	}

@@ -68,6 +68,21 @@ void gqe_pace_learn(const struct gqe_pace *pace, gqe_rate *rate, double part, do
 	atomic_store_explicit(rate, rate_or_guess(pace, rate) * pow(factor, part), memory_order_relaxed);
 }
 
+/*
+ * The parts of a step are not alike: attention's heaviest tiles come first, and at the end there may be workgroups without work. So
+ * a part alone only tells that it is slower than expected; how fast the step is, all parts so far tell.
+ */
+void gqe_pace_learn_part(const struct gqe_pace *pace, gqe_rate *rate, struct gqe_pace_cut *cut, double work, double predicted,
+			 double seconds)
+{
+	cut->work += work;
+	cut->seconds += seconds;
+	if (seconds > predicted)
+		gqe_pace_learn(pace, rate, 1, predicted, seconds);
+	else
+		gqe_pace_learn(pace, rate, 1, gqe_pace_predict(pace, rate, cut->work), cut->seconds);
+}
+
 void gqe_pace_learn_typical(struct gqe_pace *pace, double work, double seconds)
 {
 	if (!(work > 0) || !(seconds > 0))

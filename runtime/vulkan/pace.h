@@ -32,6 +32,13 @@ uint32_t gqe_pace_units(const struct gqe_pace *pace, double seconds, uint32_t un
 /* Updates the rate of something that was expected to be that part (0...1) of a submit of `predicted` seconds, which took `seconds`.
  */
 void gqe_pace_learn(const struct gqe_pace *pace, gqe_rate *rate, double part, double predicted, double seconds);
+/* What was done so far of a step that is cut. Zeros: nothing. */
+struct gqe_pace_cut {
+	double work, seconds;
+};
+/* As gqe_pace_learn, of a part that holds so much of the step's work and is added to `cut`. */
+void gqe_pace_learn_part(const struct gqe_pace *pace, gqe_rate *rate, struct gqe_pace_cut *cut, double work, double predicted,
+			 double seconds);
 void gqe_pace_learn_typical(struct gqe_pace *pace, double work, double seconds);
 /* After a submit of that length: lets others have the device, if that was asked for. */
 void gqe_pace_pause(const struct gqe_pace *pace, double seconds);

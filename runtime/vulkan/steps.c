@@ -433,37 +433,15 @@ static struct slice next_slice(struct gqe_steps *steps, size_t first, uint32_t f
 	return slice;
 }
 
-/* What was done so far of a step that is cut. */
-struct cut {
-	double work, seconds;
-};
-
-/*
- * The parts of a step are not alike: attention's heaviest tiles come first, and at the end there may be workgroups without work. So
- * a part alone only tells that it is slower than expected; how fast the step is, all parts so far tell.
- */
-static void learn_from_part(struct gqe_steps *steps, const struct slice *slice, double seconds, struct cut *cut)
+static void learn(struct gqe_steps *steps, const struct slice *slice, double seconds, struct gqe_pace_cut *cut)
 {
 	struct gqe_pace *pace = &steps->vulkan->pace;
-	gqe_rate *rate = rate_of(steps, &steps->list[slice->first]);
 	if (slice->first_unit == 0) {
-		*cut = (struct cut){0};
+		*cut = (struct gqe_pace_cut){0};
 	}
-	cut->work += slice->work;
-	cut->seconds += seconds;
-	if (seconds > slice->seconds) {
-		gqe_pace_learn(pace, rate, 1, slice->seconds, seconds);
-	} else {
-		gqe_pace_learn(pace, rate, 1, gqe_pace_predict(pace, rate, cut->work), cut->seconds);
-	}
-	gqe_pace_learn_typical(pace, cut->work, cut->seconds);
-}
-
-static void learn(struct gqe_steps *steps, const struct slice *slice, double seconds, struct cut *cut)
-{
-	struct gqe_pace *pace = &steps->vulkan->pace;
 	if (slice->units > 0) {
-		learn_from_part(steps, slice, seconds, cut);
+		gqe_pace_learn_part(pace, rate_of(steps, &steps->list[slice->first]), cut, slice->work, slice->seconds, seconds);
+		gqe_pace_learn_typical(pace, cut->work, cut->seconds);
 		return;
 	}
 	for (size_t i = slice->first; i < slice->first + slice->length; i++) {
@@ -537,7 +515,7 @@ gqe_status gqe_steps_run(struct gqe_steps *steps, bool (*cancelled)(void *user),
 	}
 	size_t first = 0;
 	uint32_t first_unit = 0;
-	struct cut cut = {0};
+	struct gqe_pace_cut cut = {0};
 	while (status == GQE_OK && first < steps->count) {
 		if (cancelled && cancelled(user)) {
 			status = gqe_fail(error, GQE_CANCELLED, "cancelled");
@@ -546,8 +524,7 @@ gqe_status gqe_steps_run(struct gqe_steps *steps, bool (*cancelled)(void *user),
 		const struct slice slice = next_slice(steps, first, first_unit);
 		uint64_t start = gqe_wall_nanoseconds();
 		status = run_slice(steps, &slice, error);
-		/* Wall clock: a step of it spoils one measurement of the rate, nothing else. */
-		double seconds = 1e-9 * (double)(int64_t)(gqe_wall_nanoseconds() - start);
+		double seconds = gqe_seconds_since(start);
 		learn(steps, &slice, seconds, &cut);
 		if (seconds > gqe_pace_cap(&steps->vulkan->pace)) {
 			gqe_log_write(&steps->vulkan->log, GQE_LOG_INFO, "a submit took %.0f ms, %.0f were expected", seconds * 1e3,

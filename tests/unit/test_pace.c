@@ -48,6 +48,28 @@ static void test_a_rate_follows_what_was_measured(void **state)
 	assert_true(near(bystander, 1e8));
 }
 
+/* Attention over KV heads that serve unlike numbers of slots: the first half of a step is all its work. */
+static void test_a_cut_step_teaches_its_whole_speed(void **state)
+{
+	(void)state;
+	struct gqe_pace pace = {0};
+	gqe_rate rate = 1e9;
+	struct gqe_pace_cut cut = {0};
+	for (int part = 0; part < 20; part++)
+		gqe_pace_learn_part(&pace, &rate, &cut, 5e7, gqe_pace_predict(&pace, &rate, 5e7), part < 10 ? 0.1 : 0.0001);
+	assert_true(near(rate, 1e9 / 1.001)); /* and not what the last parts did a thousand times as fast */
+	/* One that is slower than expected counts at once. */
+	cut = (struct gqe_pace_cut){0};
+	gqe_pace_learn_part(&pace, &rate, &cut, 5e7, gqe_pace_predict(&pace, &rate, 5e7), 0.5);
+	assert_true(near(rate, 1e8));
+	/* While nothing is known of a fast device, parts grow. */
+	rate = 0;
+	cut = (struct gqe_pace_cut){0};
+	for (int part = 0; part < 4; part++)
+		gqe_pace_learn_part(&pace, &rate, &cut, 5e7, gqe_pace_predict(&pace, &rate, 5e7), 5e-5);
+	assert_true(rate > 1e11);
+}
+
 static void test_only_what_threatens_the_cap_is_split(void **state)
 {
 	(void)state;
@@ -79,6 +101,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unknown_work_is_slow_and_then_typical),
 		cmocka_unit_test(test_a_rate_follows_what_was_measured),
+		cmocka_unit_test(test_a_cut_step_teaches_its_whole_speed),
 		cmocka_unit_test(test_only_what_threatens_the_cap_is_split),
 		cmocka_unit_test(test_low_impact_is_short),
 	};
