@@ -63,12 +63,17 @@ static void print_device(const gqe_device_info *device)
 		printf("\n");
 	}
 	const char *heading = "checks";
-	for (uint32_t i = 0; i < device->path_check_count; i++, heading = "") {
+	/* A device that prefers a lower path never gets to check those above. */
+	const bool will_check = device->path_count > 0 && device->paths[device->path_count - 1] >= GQE_PATH_PACKED;
+	for (uint32_t i = 0; i < device->path_check_count; i++) {
 		const gqe_path_check *check = &device->path_checks[i];
+		if (check->verdict == GQE_PATH_UNCHECKED && !will_check)
+			continue;
 		printf("   %-11s %s, %s", heading, gqe_path_name(check->path), check->kernel);
 		if (check->head_dim)
 			printf(", head size %u", check->head_dim);
 		printf(": %s\n", check->text);
+		heading = "";
 	}
 	if (device->usable)
 		printf("   paths       %s; dtypes f32%s\n", paths, device->has_16bit_storage ? ", f16" : "");
