@@ -243,7 +243,7 @@ static bool draw_roofline(const struct comparison *comparison, const struct figu
 		return false;
 	group_title(group, "Roofline of GQE", title, sizeof(title));
 	const struct line_chart chart = {.title = title,
-					 .x_title = "operations a byte of memory in use",
+					 .x_title = "operations a byte in use (hollow: attention alone)",
 					 .y_title = "GFLOP/s",
 					 .x_kind = AXIS_LOG,
 					 .y_kind = AXIS_LOG,
