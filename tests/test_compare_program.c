@@ -239,6 +239,12 @@ static void what_may_not_be_compared_is_marked(void **state)
 	expect(RUN("compare", in_folder("failed.json"), COMMITTED), 0, "NOT JUDGED: its self-test failed in 1");
 	expect(RUN("compare", in_folder("failed.json")), 7, "self-test failed");
 	expect(RUN("compare", COMMITTED, "--baseline", in_folder("failed.json")), 7, "self-test failed");
+	/* The pictures say it where their lines are named. */
+	expect(RUN("compare", COMMITTED, in_folder("failed.json"), "--html", in_folder("marked.html")), 0, "failed (not judged)");
+	char *page = read_page(in_folder("marked.html"));
+	assert_non_null(strstr(page, ">failed (not judged)</text>"));
+	assert_non_null(strstr(page, "failed (not judged), GQE"));
+	free(page);
 	struct result result = RUN("compare", COMMITTED, in_folder("failed.json"), in_folder("other-kernels.json"), "--json");
 	cJSON *document = parse_json(&result);
 	assert_true(number_at(document, "compared") == 0);
@@ -251,6 +257,105 @@ static void what_may_not_be_compared_is_marked(void **state)
 	cJSON_ReplaceItemInObjectCaseSensitive(record, "models", cJSON_CreateArray());
 	write_record("other-shapes.json", record);
 	expect(RUN("compare", COMMITTED, in_folder("other-shapes.json")), 4, "nothing in common");
+	expect(RUN("compare", COMMITTED, in_folder("base.json"), in_folder("other-shapes.json")), 0,
+	       "NOT JUDGED: it has nothing in common with schema-1");
+}
+
+static void a_gate_does_not_pass_what_it_cannot_judge(void **state)
+{
+	(void)state;
+	struct result result = RUN("compare", in_folder("failed.json"), "--baseline", COMMITTED);
+	assert_int_equal(result.exit_code, 7);
+	assert_non_null(strstr(result.err, "failed is not judged: its self-test failed"));
+	result_free(&result);
+	result = RUN("compare", in_folder("base.json"), in_folder("other-shapes.json"), "--baseline", COMMITTED);
+	assert_int_equal(result.exit_code, 4);
+	assert_non_null(strstr(result.err, "other-shapes is not judged: it has nothing in common"));
+	result_free(&result);
+	write_record("one-round.json", with_rounds(committed(), 1000));
+	result = RUN("compare", in_folder("one-round.json"), "--baseline", COMMITTED);
+	assert_int_equal(result.exit_code, 4);
+	assert_non_null(strstr(result.err, "no step could be judged"));
+	result_free(&result);
+	/* A tolerance beyond the difference passes, one within it does not. */
+	write_record("slower.json", slower_record(1.5));
+	expect(RUN("compare", in_folder("slower.json"), "--baseline", COMMITTED, "--tolerance", "60"), 0, " 0 slower");
+	result = RUN("compare", in_folder("slower.json"), "--baseline", COMMITTED, "--tolerance", "10");
+	assert_int_equal(result.exit_code, 7);
+	assert_non_null(strstr(result.err, "by more than 10%"));
+	result_free(&result);
+}
+
+/* The entries of two records in one, so that one of them has two shapes of one hidden size. */
+static void what_looks_alike_is_spelled_out(void **state)
+{
+	(void)state;
+	cJSON *both = committed(), *others = committed(), *entry;
+	cJSON_ArrayForEach(entry, member(others, "entries")) {
+		cJSON_SetNumberValue(member(member(entry, "shape"), "head_dim"), 48);
+		cJSON_AddItemToArray(member(both, "entries"), cJSON_Duplicate(entry, true));
+	}
+	cJSON_Delete(others);
+	write_record("both.json", both);
+	expect(RUN("compare", COMMITTED), 0, "tokens, d 256 ");
+	expect(RUN("compare", COMMITTED, in_folder("both.json")), 0, "d 256, 8/4 heads of 48  ");
+	expect(RUN("compare", COMMITTED, in_folder("both.json"), "--format", "csv"), 0, ",48,1,uniform,");
+	expect(RUN("compare", COMMITTED, in_folder("both.json"), "--html", in_folder("both.html")), 0, "");
+	char *page = read_page(in_folder("both.html"));
+	assert_non_null(strstr(page, " x 48)"));
+	assert_non_null(strstr(page, " KV heads of 48, top-1"));
+	free(page);
+}
+
+static void records_of_one_name_have_labels_of_their_own(void **state)
+{
+	(void)state;
+	struct result result = RUN("compare", COMMITTED, COMMITTED, COMMITTED, "--json");
+	cJSON *document = parse_json(&result), *records = member(document, "records");
+	static const char *const labels[] = {"schema-1", "schema-1#2", "schema-1#3"};
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(cJSON_GetStringValue(member(cJSON_GetArrayItem(records, i), "label")), labels[i]);
+	assert_true(number_at(document, "slower") == 0 && number_at(document, "faster") == 0);
+	cJSON_Delete(document);
+	result_free(&result);
+}
+
+static void clocks_that_differ_are_said(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"clock.json", "no-clock.json"};
+	for (int i = 0; i < 2; i++) {
+		cJSON *record = committed();
+		cJSON_ReplaceItemInObjectCaseSensitive(member(record, "device"), "type", cJSON_CreateString("discrete GPU"));
+		cJSON_ReplaceItemInObjectCaseSensitive(member(record, "device"), "has_timestamps", cJSON_CreateBool(i == 0));
+		write_record(names[i], record);
+	}
+	struct result result = RUN("compare", in_folder("clock.json"), in_folder("no-clock.json"));
+	assert_int_equal(result.exit_code, 0);
+	const char *second = strstr(result.out, "\nno-clock: ");
+	assert_non_null(second);
+	const char *said = strstr(result.out, "no clock of its own: wall clock");
+	assert_true(said > second);
+	assert_non_null(strstr(result.out, "by the device's clock"));
+	result_free(&result);
+}
+
+/* By a clock that is too coarse. */
+static void times_of_zero_are_not_judged(void **state)
+{
+	(void)state;
+	write_record("zero.json", slower_record(0));
+	static const char *const formats[] = {"table", "md", "csv", "json"};
+	for (size_t i = 0; i < 4; i++) {
+		expect(RUN("compare", in_folder("zero.json"), in_folder("zero.json"), "--format", formats[i]), 0, "not judged");
+		expect(RUN("compare", COMMITTED, in_folder("zero.json"), "--format", formats[i]), 0, "not judged");
+	}
+	expect(RUN("compare", COMMITTED, in_folder("zero.json"), "--plot", in_folder("z.png"), "--html", in_folder("z.html")), 0,
+	       "");
+	char *page = read_page(in_folder("z.html"));
+	assert_null(strstr(page, "nan"));
+	assert_null(strstr(page, "inf "));
+	free(page);
 }
 
 static void rounds_count_not_samples(void **state)
@@ -305,6 +410,18 @@ static void newer_schemas_are_refused(void **state)
 	expect(RUN("compare", in_folder("newer.json")), 4, "schema version 3 is newer");
 }
 
+/* Writes `text` with `inserted` after the first `after` in it. */
+static void write_with(const char *name, const char *text, const char *after, const char *inserted)
+{
+	const char *at = strstr(text, after);
+	assert_non_null(at);
+	const size_t before = (size_t)(at - text) + strlen(after), length = strlen(text) + strlen(inserted);
+	char *made = must_allocate(length + 1);
+	snprintf(made, length + 1, "%.*s%s%s", (int)before, text, inserted, text + before);
+	write_bytes(name, made, length);
+	free(made);
+}
+
 static void names_cannot_act(void **state)
 {
 	(void)state;
@@ -320,6 +437,35 @@ static void names_cannot_act(void **state)
 	char *page = read_page(in_folder("m.html"));
 	assert_non_null(strstr(page, "&lt;script&gt;"));
 	free(page);
+
+	/* U+202E would turn the rest of the line around. */
+	write_record("turned.json", record_with_text("device", "driver_info", "\xe2\x80\xae 6.22 asem\xe2\x81\xa6\xd8\x9c\nline"));
+	result = RUN("compare", in_folder("turned.json"), "--html", in_folder("m.html"));
+	assert_int_equal(result.exit_code, 0);
+	assert_non_null(strstr(result.out, "? 6.22 asem???line"));
+	result_free(&result);
+	page = read_page(in_folder("m.html"));
+	assert_null(strstr(page, "\xe2\x80\xae"));
+	free(page);
+
+	/* Spreadsheets run what begins like a formula. */
+	write_record("formula.json", record_with_text("device", "name", "=HYPERLINK(\"http://x\",\"y\")"));
+	expect(RUN("compare", in_folder("formula.json"), "--format", "csv"), 0, "\"'=HYPERLINK(\"\"http");
+
+	/* Messages have the names of files in them, and of members. */
+	write_bytes("esc\x1b]0;title\x07.json", "{", 1);
+	result = RUN("compare", in_folder("esc\x1b]0;title\x07.json"));
+	assert_int_equal(result.exit_code, 4);
+	assert_null(strchr(result.err, 0x1b));
+	assert_null(strchr(result.err, 0x07));
+	result_free(&result);
+	char *text = read_file(COMMITTED);
+	write_with("twice.json", text, "{", "\"\\u001b[2J\":1,\"\\u001b[2J\":1,");
+	result = RUN("compare", in_folder("twice.json"));
+	assert_int_equal(result.exit_code, 4);
+	assert_null(strchr(result.err, 0x1b));
+	result_free(&result);
+	free(text);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- corpus -- */
@@ -375,18 +521,6 @@ static void broken_bytes(void **state)
 	free(text);
 }
 
-/* Writes `text` with `inserted` after the first `after` in it. */
-static void write_with(const char *name, const char *text, const char *after, const char *inserted)
-{
-	const char *at = strstr(text, after);
-	assert_non_null(at);
-	const size_t before = (size_t)(at - text) + strlen(after), length = strlen(text) + strlen(inserted);
-	char *made = must_allocate(length + 1);
-	snprintf(made, length + 1, "%.*s%s%s", (int)before, text, inserted, text + before);
-	write_bytes(name, made, length);
-	free(made);
-}
-
 static void keys_that_are_there_twice(void **state)
 {
 	(void)state;
@@ -420,6 +554,66 @@ static void keys_that_are_there_twice(void **state)
 	expect(RUN("compare", in_folder("nul.json")), 4, "not valid JSON");
 	free(hidden);
 	free(text);
+}
+
+static void numbers_that_are_none(void **state)
+{
+	(void)state;
+	static const char *const values[] = {"NaN",  "nan",  "Infinity", "-Infinity", "1e999", "-1e999", "-0.5",
+					     "1e13", "0x10", "true",     "null",      "\"5\"", "[1]",    "{}"};
+	char *text = read_file(COMMITTED);
+	char inserted[32];
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		snprintf(inserted, sizeof(inserted), "%s,", values[i]);
+		write_with("number.json", text, "\"wall_ms\":[", inserted);
+		expect_refused("number.json", false);
+	}
+	free(text);
+}
+
+static void files_that_are_too_much(void **state)
+{
+	(void)state;
+	enum { LONG = 8 << 20, LARGE = 65 << 20 };
+	char *many = must_allocate(LONG + 1);
+	memset(many, 'x', LONG);
+	many[LONG] = 0;
+	write_record("long.json", record_with_text("device", "name", many));
+	expect(RUN("compare", in_folder("long.json")), 4, "'device.name' is too long");
+	write_record("long.json", record_with_text("gqe", "commit", many));
+	expect(RUN("compare", in_folder("long.json")), 4, "'gqe.commit' is too long");
+	free(many);
+
+	FILE *file = fopen(in_folder("large.json"), "wb");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, LARGE, SEEK_SET), 0);
+	assert_int_equal(fputc('}', file), '}');
+	assert_int_equal(fclose(file), 0);
+	expect(RUN("compare", in_folder("large.json")), 4, "too large for a record");
+
+	cJSON *record = committed(), *samples = member(cJSON_GetArrayItem(member(record, "peaks"), 0), "samples");
+	for (int i = 0; i < 10001; i++)
+		cJSON_AddItemToArray(member(samples, "gpu_ms"), cJSON_CreateNumber(1));
+	write_record("samples.json", record);
+	expect(RUN("compare", in_folder("samples.json")), 4, "'peaks[0].gpu_ms' has no values, or too many");
+
+	record = committed();
+	for (int i = 0; i < 5000; i++)
+		cJSON_AddItemToArray(member(record, "skipped"),
+				     cJSON_Duplicate(cJSON_GetArrayItem(member(record, "skipped"), 0), true));
+	write_record("items.json", record);
+	expect(RUN("compare", in_folder("items.json")), 4, "'skipped' has too many items");
+	record = committed();
+	cJSON_AddItemToArray(member(record, "entries"), cJSON_CreateNumber(1));
+	write_record("items.json", record);
+	expect(RUN("compare", in_folder("items.json")), 4, "'entries' holds something that is no object");
+
+	unsigned char bytes[4096];
+	struct random random = {9};
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (unsigned char)random_between(&random, 0, 255);
+	write_bytes("binary.json", (const char *)bytes, sizeof(bytes));
+	expect(RUN("compare", in_folder("binary.json")), 4, "binary.json: not valid JSON");
 }
 
 static cJSON *hostile_value(int index)
@@ -479,12 +673,19 @@ int main(void)
 		cmocka_unit_test(repeated_runs_of_one_device_have_no_difference),
 		cmocka_unit_test(a_regression_is_exit_code_7),
 		cmocka_unit_test(what_may_not_be_compared_is_marked),
+		cmocka_unit_test(a_gate_does_not_pass_what_it_cannot_judge),
+		cmocka_unit_test(what_looks_alike_is_spelled_out),
+		cmocka_unit_test(records_of_one_name_have_labels_of_their_own),
+		cmocka_unit_test(clocks_that_differ_are_said),
+		cmocka_unit_test(times_of_zero_are_not_judged),
 		cmocka_unit_test(rounds_count_not_samples),
 		cmocka_unit_test(rounds_are_checked),
 		cmocka_unit_test(newer_schemas_are_refused),
 		cmocka_unit_test(names_cannot_act),
 		cmocka_unit_test(broken_bytes),
 		cmocka_unit_test(keys_that_are_there_twice),
+		cmocka_unit_test(numbers_that_are_none),
+		cmocka_unit_test(files_that_are_too_much),
 		cmocka_unit_test(hostile_members),
 	};
 	return cmocka_run_group_tests(tests, make_records, program_remove_folder);

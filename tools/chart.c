@@ -101,28 +101,38 @@ static void tick_text(enum axis_kind kind, double value, double step, char text[
 		snprintf(text, 24, "%g", value);
 }
 
-/* Calls for every tick would be longer than the loop: it is the same for both axes but for the direction. */
+static void draw_tick(struct drawing *drawing, double left, double top, const struct axis *axis, bool vertical, double value,
+		      double step, double *last)
+{
+	const double pixel = at(axis, value);
+	char text[24];
+	tick_text(axis->kind, value, step, text);
+	if (vertical) {
+		draw_line(drawing, left + PLOT_LEFT, top + pixel, left + PLOT_RIGHT, top + pixel, 1, 0, INK_GRID);
+		draw_text(drawing, left + PLOT_LEFT - 8, top + pixel - TEXT_HEIGHT, TEXT_NORMAL, ALIGN_RIGHT, INK_TEXT, text);
+		return;
+	}
+	draw_line(drawing, left + pixel, top + PLOT_TOP, left + pixel, top + PLOT_TOP + PLOT_HEIGHT, 1, 0, INK_GRID);
+	if (pixel - *last < drawn_text_width(TEXT_NORMAL, text) + 14)
+		return; /* too close to the one before to be read */
+	*last = pixel;
+	draw_text(drawing, left + pixel, top + PLOT_TOP + PLOT_HEIGHT + 10, TEXT_NORMAL, ALIGN_CENTER, INK_TEXT, text);
+}
+
 static void draw_axis(struct drawing *drawing, double left, double top, const struct axis *axis, bool vertical)
 {
-	const double step = axis->kind == AXIS_LINEAR ? tick_step(axis->high - axis->low) : 1;
+	const double range = axis->high - axis->low, step = axis->kind == AXIS_LINEAR ? tick_step(range) : 1;
+	/* Where powers of ten alone would be one or two ticks, twice and five times each are there, too. */
+	const bool is_short = axis->kind == AXIS_LOG && range < 2;
+	const double first = is_short ? floor(axis->low) : ceil(axis->low / step - 1e-9) * step + 0.0; /* a 0, not -0 */
 	double last = -1e9;
-	/* Adding zero makes a 0 of -0. */
-	for (double tick = ceil(axis->low / step - 1e-9) * step + 0.0; tick <= axis->high + 1e-9 * step; tick += step) {
+	for (double tick = first; tick <= axis->high + 1e-9 * step; tick += step) {
 		const double value = axis->kind == AXIS_LINEAR ? tick : axis->kind == AXIS_TOKENS ? exp2(tick) : pow(10, tick);
-		const double pixel = at(axis, value);
-		char text[24];
-		tick_text(axis->kind, value, step, text);
-		if (vertical) {
-			draw_line(drawing, left + PLOT_LEFT, top + pixel, left + PLOT_RIGHT, top + pixel, 1, 0, INK_GRID);
-			draw_text(drawing, left + PLOT_LEFT - 8, top + pixel - TEXT_HEIGHT, TEXT_NORMAL, ALIGN_RIGHT, INK_TEXT,
-				  text);
-			continue;
+		for (int multiple = 1; multiple <= (is_short ? 5 : 1); multiple += multiple == 1 ? 1 : 3) {
+			const double place = on_scale(axis->kind, multiple * value);
+			if (place >= axis->low - 1e-9 && place <= axis->high + 1e-9 * fmax(1, fabs(axis->high)))
+				draw_tick(drawing, left, top, axis, vertical, multiple * value, step, &last);
 		}
-		draw_line(drawing, left + pixel, top + PLOT_TOP, left + pixel, top + PLOT_TOP + PLOT_HEIGHT, 1, 0, INK_GRID);
-		if (pixel - last < drawn_text_width(TEXT_NORMAL, text) + 14)
-			continue; /* too close to the one before to be read */
-		last = pixel;
-		draw_text(drawing, left + pixel, top + PLOT_TOP + PLOT_HEIGHT + 10, TEXT_NORMAL, ALIGN_CENTER, INK_TEXT, text);
 	}
 }
 
@@ -142,6 +152,11 @@ static void draw_series_points(const struct line_chart *chart, const struct seri
 				  series->ink);
 		last_x = x;
 		last_y = y;
+	}
+	if (series->is_bound && series->count == 1 && can_show(chart, series->x[0], series->y[0])) {
+		/* No line goes through one point. */
+		const double x = left + at(x_axis, series->x[0]), y = top + at(y_axis, series->y[0]);
+		draw_line(drawing, x - 27, y, x + 27, y, thickness, dash, series->ink);
 	}
 	for (size_t i = 0; i < series->count && !series->is_bound; i++)
 		if (can_show(chart, series->x[i], series->y[i]))

@@ -20,7 +20,7 @@ static const struct option_choice clock_choices[] = {
 #define AT(field) offsetof(struct options, field)
 static const struct option compare_options[] = {
 	{"--baseline", 0, "F.json", OPTION_TEXT, AT(baseline), 0, 0, NULL,
-	 "an older record, perhaps of other kernels; exit code 7 when another is slower than it"},
+	 "an older record, perhaps of other kernels; exit code 7 when another is slower than it, or wrong"},
 	{"--tolerance", 0, "PERCENT", OPTION_NUMBER, AT(tolerance), 1, 1000, NULL, "differences that do not count (default: 5)"},
 	{"--all-paths", 0, NULL, OPTION_FLAG, AT(all_paths), 0, 0, NULL,
 	 "every kernel path, not only the one that each device prefers"},
@@ -50,6 +50,36 @@ static gqe_status print(const struct comparison *comparison, const struct progra
 	return status;
 }
 
+/*
+ * Whether what was held against the baseline passes, said in a line for people. What could not be judged has not passed: a record
+ * that computes wrong results is as bad as a slow one, and one that has nothing in common with the baseline says nothing.
+ */
+static gqe_status pass(const struct comparison *comparison, uint32_t tolerance)
+{
+	gqe_status status = GQE_OK;
+	for (size_t c = 1; c < comparison->column_count; c++) {
+		const struct compare_column *column = &comparison->columns[c];
+		uint32_t failed;
+		if (!column->marked[0])
+			continue;
+		fprintf(stderr, "gqe compare: %s is not judged: %s\n", column->label, column->marked);
+		if (record_cases(column->record, &failed) == 0 || failed > 0 || !column->record->selftest_done)
+			status = GQE_ERROR_VERIFICATION;
+		else if (status == GQE_OK)
+			status = GQE_ERROR_BAD_INPUT;
+	}
+	if (comparison->regressions > 0) {
+		fprintf(stderr, "gqe compare: %zu step%s slower than the baseline by more than %u%%\n", comparison->regressions,
+			comparison->regressions == 1 ? " is" : "s are", tolerance);
+		return GQE_ERROR_VERIFICATION;
+	}
+	if (status == GQE_OK && comparison->judged == 0) {
+		fprintf(stderr, "gqe compare: no step could be judged: no record has enough rounds of what both measured\n");
+		return GQE_ERROR_BAD_INPUT;
+	}
+	return status;
+}
+
 static gqe_status compare_and_write(const struct options *options, const struct program *program, const struct record *records,
 				    const char *const *paths, size_t count, gqe_error *error)
 {
@@ -67,16 +97,11 @@ static gqe_status compare_and_write(const struct options *options, const struct 
 		status = compare_write_page(&comparison, options->html, error);
 	if (status == GQE_OK)
 		status = print(&comparison, program, (enum compare_format)options->format, error);
-	/* The answer is out: a regression is its exit code, and a line for people. */
-	const size_t regressions = comparison.regressions;
-	comparison_free(&comparison);
-	if (status == GQE_OK && options->baseline && regressions > 0) {
-		fprintf(stderr, "gqe compare: %zu step%s slower than the baseline by more than %u%%\n", regressions,
-			regressions == 1 ? " is" : "s are", options->tolerance);
-		return GQE_ERROR_VERIFICATION;
-	}
 	if (status != GQE_OK)
 		program_fail(program, error);
+	else if (options->baseline)
+		status = pass(&comparison, options->tolerance);
+	comparison_free(&comparison);
 	return status;
 }
 

@@ -1,6 +1,7 @@
 #include "compare.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,19 +72,39 @@ static struct compare_key key_of(const struct comparison *comparison, const stru
 	return key;
 }
 
+static void append_detail(char *text, size_t size, const char *format, ...) GQE_PRINTF(3, 4);
+static void append_detail(char *text, size_t size, const char *format, ...)
+{
+	const size_t length = strlen(text);
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text + length, size - length, format, arguments);
+	va_end(arguments);
+}
+
 void compare_key_text(const struct compare_key *key, char *text, size_t size)
 {
 	if (key->model) {
 		snprintf(text, size, "%s of %.60s, %s", key->what, key->model->name, key->dtype);
+		if (key->spelled_out & KEY_MODEL)
+			append_detail(text, size, ", weights %.8s, prompt %.8s of %u tokens", key->model->weights_hash,
+				      key->model->prompt_hash, key->model->prompt_tokens);
 		return;
 	}
 	const char *attention = strcmp(key->attention, "gqe") == 0   ? " GQE"
 				: strcmp(key->attention, "gqa") == 0 ? " dense GQA"
 								     : "";
-	int length =
-		snprintf(text, size, "%s%s, %s, %u tokens, d %u", key->what, attention, key->dtype, key->tokens, key->shape.hidden);
-	if (key->path[0] && length > 0 && (size_t)length < size)
-		snprintf(text + length, size - (size_t)length, ", %s", key->path);
+	snprintf(text, size, "%s%s, %s, %u tokens, d %u", key->what, attention, key->dtype, key->tokens, key->shape.hidden);
+	if (key->spelled_out & KEY_HEADS)
+		append_detail(text, size, ", %u/%u heads of %u", key->shape.heads, key->shape.kv_heads, key->shape.head_dim);
+	if (key->spelled_out & KEY_TOP_K)
+		append_detail(text, size, ", top-%u", key->shape.top_k);
+	if (key->spelled_out & KEY_ROUTING)
+		append_detail(text, size, ", %s", key->routing);
+	if (key->spelled_out & KEY_COMPUTED)
+		append_detail(text, size, ", the last %u", key->computed);
+	if (key->path[0])
+		append_detail(text, size, ", %s", key->path);
 }
 
 /* --------------------------------------------------------------------------------------------------------------- columns -- */
@@ -99,6 +120,33 @@ static void label_of(const char *path, char label[32])
 	for (size_t i = 0; i < length; i++)
 		label[i] = name[i] >= 0x20 && name[i] < 0x7f ? name[i] : '?';
 	label[length] = 0;
+}
+
+/* Every machine's record may be called report.json. */
+static void make_labels_unlike(struct comparison *comparison)
+{
+	for (size_t i = 1; i < comparison->column_count; i++) {
+		size_t same = 1;
+		char *label = comparison->columns[i].label;
+		const size_t length = strlen(label);
+		for (size_t j = 0; j < i; j++) {
+			const char *other = comparison->columns[j].label;
+			same += strncmp(other, label, length) == 0 && (other[length] == 0 || other[length] == '#');
+		}
+		if (same > 1)
+			snprintf(label + length, sizeof(comparison->columns[i].label) - length, "#%zu", same);
+	}
+}
+
+void compare_series_name(const struct comparison *comparison, size_t column, char *name, size_t size)
+{
+	const struct compare_column *named = &comparison->columns[column];
+	snprintf(name, size, "%s%s", named->label, named->marked[0] ? " (not judged)" : "");
+}
+
+bool compare_lacks_clock(const struct comparison *comparison, size_t column)
+{
+	return comparison->options.clock == BENCH_CLOCK_GPU && !comparison->columns[column].record->device.has_timestamps;
 }
 
 static enum bench_clock choose_clock(const struct record *records, size_t count)
@@ -231,11 +279,29 @@ static void judge(struct comparison *comparison, struct compare_row *row, size_t
 	comparison->regressions += cell->verdict == VERDICT_SLOWER;
 }
 
+/* A record of other work, lengths or dtypes alone has nothing to be judged by. */
+static void mark_strangers(struct comparison *comparison)
+{
+	for (size_t c = 0; c < comparison->column_count; c++) {
+		struct compare_column *column = &comparison->columns[c];
+		bool is_stranger = c != comparison->reference && !column->marked[0];
+		for (size_t r = 0; r < comparison->row_count && is_stranger; r++) {
+			const enum verdict verdict = comparison->rows[r].cells[c].verdict;
+			is_stranger = verdict == VERDICT_MISSING || verdict == VERDICT_NO_REFERENCE;
+		}
+		if (is_stranger)
+			snprintf(column->marked, sizeof(column->marked),
+				 "it has nothing in common with %s: no shape, length, dtype and kind of work is in both",
+				 comparison->columns[comparison->reference].label);
+	}
+}
+
 static int compare_keys(const struct compare_key *a, const struct compare_key *b)
 {
 	int order = (a->model != NULL) - (b->model != NULL);
 	order = order ? order : a->model ? -strcmp(a->what, b->what) : strcmp(b->what, a->what) /* layer, gemm, attention */;
 	order = order ? order : strcmp(a->dtype, b->dtype);
+	order = order || !a->model ? order : strcmp(a->model->name, b->model->name);
 	order = order ? order : (int)a->shape.hidden - (int)b->shape.hidden;
 	order = order ? order : (a->tokens > b->tokens) - (a->tokens < b->tokens);
 	order = order ? order : strcmp(b->attention, a->attention); /* GQE first */
@@ -245,6 +311,35 @@ static int compare_keys(const struct compare_key *a, const struct compare_key *b
 static int by_key(const void *a, const void *b)
 {
 	return compare_keys(&((const struct compare_row *)a)->key, &((const struct compare_row *)b)->key);
+}
+
+/* In what the rows differ that are alike to whom reads their texts. */
+static unsigned hidden_difference(const struct compare_key *a, const struct compare_key *b)
+{
+	char text[160], other[160];
+	compare_key_text(a, text, sizeof(text));
+	compare_key_text(b, other, sizeof(other));
+	if (strcmp(text, other) != 0)
+		return 0;
+	if (a->model)
+		return KEY_MODEL;
+	const bool heads = a->shape.heads != b->shape.heads || a->shape.kv_heads != b->shape.kv_heads ||
+			   a->shape.head_dim != b->shape.head_dim;
+	return (heads ? KEY_HEADS : 0) | (a->shape.top_k != b->shape.top_k ? KEY_TOP_K : 0) |
+	       (strcmp(a->routing, b->routing) != 0 ? KEY_ROUTING : 0) | (a->computed != b->computed ? KEY_COMPUTED : 0);
+}
+
+/* Such rows are neighbours, as rows are sorted by what stands in their texts. */
+static void spell_out(struct comparison *comparison)
+{
+	unsigned before = 0;
+	for (size_t i = 0; i < comparison->row_count; i++) {
+		const unsigned after = i + 1 < comparison->row_count
+					       ? hidden_difference(&comparison->rows[i].key, &comparison->rows[i + 1].key)
+					       : 0;
+		comparison->rows[i].key.spelled_out = before | after;
+		before = after;
+	}
 }
 
 static gqe_status collect_rows(struct comparison *comparison, gqe_error *error)
@@ -275,6 +370,7 @@ static gqe_status collect_rows(struct comparison *comparison, gqe_error *error)
 	}
 	if (comparison->row_count)
 		qsort(comparison->rows, comparison->row_count, sizeof(*comparison->rows), by_key);
+	spell_out(comparison);
 	for (size_t r = 0; r < comparison->row_count; r++)
 		for (size_t c = 0; c < comparison->column_count; c++)
 			prepare(comparison, &comparison->rows[r], c);
@@ -310,10 +406,15 @@ static bool speedup_of(const struct comparison *comparison, const struct record_
 	double *ratios = malloc(count * sizeof(*ratios));
 	if (!ratios)
 		return false;
-	for (uint32_t i = 0; i < count; i++)
+	bool good = true;
+	for (uint32_t i = 0; i < count; i++) {
 		ratios[i] = over[i] / under[i];
-	const struct rounds rounds = rounds_of(ratios, gqe->samples.rounds, count);
-	*interval = rounds_median(&rounds, 0.05);
+		good = good && isfinite(ratios[i]); /* not by a clock too coarse for so short a time */
+	}
+	if (good) {
+		const struct rounds rounds = rounds_of(ratios, gqe->samples.rounds, count);
+		*interval = rounds_median(&rounds, 0.05);
+	}
 	free(ratios);
 	return true;
 }
@@ -375,6 +476,7 @@ gqe_status compare_records(struct comparison *comparison, const struct record *r
 		comparison->columns[i].record = &records[i];
 		label_of(paths[i], comparison->columns[i].label);
 	}
+	make_labels_unlike(comparison);
 	status = mark_columns(comparison, error);
 	if (status == GQE_OK)
 		status = collect_rows(comparison, error);
@@ -383,6 +485,8 @@ gqe_status compare_records(struct comparison *comparison, const struct record *r
 	bool any_marked = false;
 	for (size_t i = 0; i < count; i++)
 		any_marked = any_marked || comparison->columns[i].marked[0];
+	if (status == GQE_OK)
+		mark_strangers(comparison);
 	if (status == GQE_OK && count > 1 && comparison->common == 0 && !any_marked)
 		return error_set(error, GQE_ERROR_BAD_INPUT,
 				 "the records have nothing in common: no shape, length, dtype and kind of work is in two of them");

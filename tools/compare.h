@@ -34,6 +34,9 @@ struct compare_cell {
 	struct interval ratio;            /* the reference's time over this one's: above 1 is faster; NaN: not judged */
 };
 
+/* Parts of a key that a short text leaves out. */
+enum { KEY_HEADS = 1, KEY_TOP_K = 2, KEY_ROUTING = 4, KEY_COMPUTED = 8, KEY_MODEL = 16 };
+
 /* What is measured: equal keys may be held against each other. */
 struct compare_key {
 	char what[16], attention[8], dtype[8], routing[16];
@@ -41,6 +44,7 @@ struct compare_key {
 	struct record_shape shape;
 	uint32_t tokens, computed;
 	const struct record_model *model; /* of the first record that has it; NULL: no model's row */
+	unsigned spelled_out;             /* KEY_: what tells this row from others that are alike in all else */
 };
 
 struct compare_row {
@@ -57,7 +61,7 @@ struct compare_speedup {
 
 struct compare_column {
 	const struct record *record;
-	char label[32];   /* of the file's name */
+	char label[32];   /* of the file's name; unlike those of the others */
 	char marked[160]; /* why this record is not judged; "" when it is */
 	size_t intervals; /* that hold together with 95% */
 };
@@ -89,7 +93,7 @@ gqe_status compare_records(struct comparison *comparison, const struct record *r
 			   const struct compare_options *options, gqe_error *error);
 void comparison_free(struct comparison *comparison);
 
-/* "layer GQE, f32, 2,048 tokens, d 1024"; the same in every format. */
+/* "layer GQE, f32, 2048 tokens, d 1024"; the same in every format. */
 void compare_key_text(const struct compare_key *key, char *text, size_t size);
 const char *verdict_text(enum verdict verdict);
 /* The rate of an entry as part of its own device's peak; NaN: not known. */
@@ -100,6 +104,10 @@ double compare_peak_rate(const struct comparison *comparison, size_t column, con
 const double *compare_samples(const struct comparison *comparison, const struct record_samples *samples);
 struct rounds compare_rounds(const struct comparison *comparison, const struct record_samples *samples);
 const char *compare_clock_text(const struct comparison *comparison);
+/* Whether the comparison is by devices' clocks, and this record's device has none: its times are by wall clock. */
+bool compare_lacks_clock(const struct comparison *comparison, size_t column);
+/* The label for a picture, which says when the record is not judged. */
+void compare_series_name(const struct comparison *comparison, size_t column, char *name, size_t size);
 
 enum compare_format { COMPARE_TABLE = 1, COMPARE_MARKDOWN, COMPARE_CSV, COMPARE_JSON };
 /* As text, to be printed; the JSON document is compare_json's. */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_POINTS = 64 };
+enum { MOST_POINTS = 64, MOST_GROUPS = 64 };
 
 /* The points of one record's series. */
 struct points {
@@ -17,6 +17,7 @@ struct figure {
 	struct points points[2 * COMPARE_MOST_RECORDS];
 	struct series series[2 * COMPARE_MOST_RECORDS];
 	size_t series_count;
+	char names[COMPARE_MOST_RECORDS][64];
 };
 
 const char *figure_caption(int figure)
@@ -33,7 +34,9 @@ const char *figure_caption(int figure)
 			"slow devices can be read side by side; the milliseconds stand at the end.",
 		[FIGURE_ROOFLINE] =
 			"Each marker is a measurement, the dashed line of its colour the limit of its device: slanted where memory "
-			"is the limit, flat where arithmetic is. Filled: layers; hollow: attention alone.",
+			"is the limit, flat where arithmetic is. Bytes are those of everything that the work holds in memory, each "
+			"counted "
+			"once. Filled: layers; hollow: attention alone.",
 	};
 	return captions[figure];
 }
@@ -57,28 +60,32 @@ static int by_points(const void *a, const void *b)
 
 size_t figure_groups(const struct comparison *comparison, struct figure_group *groups, size_t most)
 {
+	struct figure_group all[MOST_GROUPS];
 	size_t count = 0;
 	for (size_t i = 0; i < comparison->speedup_count; i++) {
 		const struct compare_speedup *speedup = &comparison->speedups[i];
-		struct figure_group *group = groups;
+		struct figure_group *group = all;
 		if (strcmp(speedup->key.what, "layer") != 0)
 			continue;
-		while (group < groups + count && !in_group(&speedup->key, group, "layer"))
+		while (group < all + count && !in_group(&speedup->key, group, "layer"))
 			group++;
-		if (group == groups + most)
+		if (group == all + MOST_GROUPS)
 			continue;
-		if (group == groups + count) {
-			*group = (struct figure_group){.shape = speedup->key.shape};
+		if (group == all + count) {
+			*group = (struct figure_group){.shape = speedup->key.shape,
+						       .spelled_out = (speedup->key.spelled_out & KEY_HEADS) != 0};
 			memcpy(group->dtype, speedup->key.dtype, sizeof(group->dtype));
 			count++;
 		}
 		size_t columns = 0;
 		for (size_t c = 0; c < comparison->column_count; c++)
-			columns += isfinite(speedup->ratio[c].value) != 0;
+			columns += isfinite(speedup->ratio[c].value) && !comparison->columns[c].marked[0];
 		group->points += columns;
 		group->columns = columns > group->columns ? columns : group->columns;
 	}
-	qsort(groups, count, sizeof(*groups), by_points);
+	qsort(all, count, sizeof(*all), by_points);
+	count = count < most ? count : most;
+	memcpy(groups, all, count * sizeof(*groups));
 	return count;
 }
 
@@ -121,7 +128,12 @@ static void place(const struct line_chart *chart, struct drawing *drawing, doubl
 
 static void group_title(const struct figure_group *group, const char *what, char *title, size_t size)
 {
-	snprintf(title, size, "%s (%s, d %u)", what, group->dtype, group->shape.hidden);
+	const struct record_shape *shape = &group->shape;
+	if (group->spelled_out)
+		snprintf(title, size, "%s (%s, d %u, %u/%u x %u)", what, group->dtype, shape->hidden, shape->heads, shape->kv_heads,
+			 shape->head_dim);
+	else
+		snprintf(title, size, "%s (%s, d %u)", what, group->dtype, shape->hidden);
 }
 
 static bool draw_speedups(const struct comparison *comparison, const struct figure_group *group, struct figure *figure,
@@ -135,7 +147,7 @@ static bool draw_speedups(const struct comparison *comparison, const struct figu
 				add_point(&figure->points[figure->series_count], speedup->key.tokens, speedup->ratio[c].value,
 					  speedup->ratio[c].low, speedup->ratio[c].high);
 		}
-		add_series(figure, comparison->columns[c].label, c, true);
+		add_series(figure, figure->names[c], c, true);
 	}
 	if (figure->series_count == 0)
 		return false;
@@ -178,11 +190,11 @@ static bool draw_peak_fractions(const struct comparison *comparison, const struc
 				add_point(&figure->points[figure->series_count], row->key.tokens,
 					  100 * compare_peak_fraction(comparison, c, row->cells[c].entry), NAN, NAN);
 		}
-		add_series(figure, comparison->columns[c].label, c, false);
+		add_series(figure, figure->names[c], c, false);
 	}
 	if (figure->series_count == 0)
 		return false;
-	group_title(group, "GQE layer, part of the device's own peak", title, sizeof(title));
+	group_title(group, "GQE layer, part of its own peak", title, sizeof(title));
 	const struct line_chart chart = {.title = title,
 					 .x_title = "tokens of context",
 					 .y_title = "% of peak",
@@ -230,7 +242,7 @@ static bool draw_roofline(const struct comparison *comparison, const struct figu
 				add_point(&figure->points[figure->series_count], entry->flop / entry->memory_bytes,
 					  1e-6 * entry->flop / row->cells[c].ms, NAN, NAN);
 			}
-			struct series *series = add_series(figure, w == 0 ? comparison->columns[c].label : NULL, c, false);
+			struct series *series = add_series(figure, w == 0 ? figure->names[c] : NULL, c, false);
 			if (series) {
 				series->no_line = true;
 				series->filled = w == 0;
@@ -243,7 +255,7 @@ static bool draw_roofline(const struct comparison *comparison, const struct figu
 		return false;
 	group_title(group, "Roofline of GQE", title, sizeof(title));
 	const struct line_chart chart = {.title = title,
-					 .x_title = "operations a byte in use (hollow: attention alone)",
+					 .x_title = "operations per byte held (hollow: attention alone)",
 					 .y_title = "GFLOP/s",
 					 .x_kind = AXIS_LOG,
 					 .y_kind = AXIS_LOG,
@@ -262,7 +274,9 @@ static void fill_bar(const struct comparison *comparison, size_t column, const s
 {
 	const struct record_entry *entry = cell->entry;
 	double sum = 0;
-	snprintf(bar->label, sizeof(bar->label), "%s, %s", comparison->columns[column].label, attention);
+	char name[40];
+	compare_series_name(comparison, column, name, sizeof(name));
+	snprintf(bar->label, sizeof(bar->label), "%.40s, %s", name, attention);
 	snprintf(bar->value, sizeof(bar->value), "%.3g ms", cell->ms);
 	for (int step = GQE_LAYER_STEP_OTHER + 1; step < GQE_LAYER_STEP_COUNT; step++) {
 		if (!entry->step_ms[step])
@@ -331,9 +345,9 @@ static bool draw_steps(const struct comparison *comparison, const struct figure_
 	}
 	if (count == 0)
 		return false;
-	char title[96];
-	snprintf(title, sizeof(title), "A layer's time by part, %u tokens (%s, d %u)", gqe->key.tokens, group->dtype,
-		 group->shape.hidden);
+	char what[48], title[96];
+	snprintf(what, sizeof(what), "Layer's time by part, %u tokens", gqe->key.tokens);
+	group_title(group, what, title, sizeof(title));
 	const struct bar_chart chart = {.title = title,
 					.x_title = "% of the device's dense GQA time",
 					.part_names = names,
@@ -356,6 +370,8 @@ bool figure_draw(const struct comparison *comparison, const struct figure_group 
 		drawing->failed = true;
 		return false;
 	}
+	for (size_t c = 0; c < comparison->column_count; c++)
+		compare_series_name(comparison, c, data->names[c], sizeof(data->names[c]));
 	bool drawn = false;
 	if (figure == FIGURE_SPEEDUP)
 		drawn = draw_speedups(comparison, group, data, drawing, left, top);

@@ -9,7 +9,8 @@
 struct figure_group {
 	char dtype[8];
 	struct record_shape shape;
-	size_t columns, points; /* records that take part, and lengths measured over all of them */
+	bool spelled_out;       /* another group has the same hidden size and dtype */
+	size_t columns, points; /* judged records that take part, and lengths measured over all of them */
 };
 
 enum { FIGURE_SPEEDUP, FIGURE_PEAK, FIGURE_STEPS, FIGURE_ROOFLINE, FIGURE_COUNT };

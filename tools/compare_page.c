@@ -41,8 +41,10 @@ static void append_swatch(struct text_buffer *page, size_t column)
 
 static void append_label(const struct comparison *comparison, size_t column, struct text_buffer *page)
 {
+	char name[64];
+	compare_series_name(comparison, column, name, sizeof(name));
 	append_swatch(page, column);
-	text_append_escaped(page, comparison->columns[column].label);
+	text_append_escaped(page, name);
 }
 
 static void append_warnings(const struct comparison *comparison, struct text_buffer *page)
@@ -89,7 +91,8 @@ static void append_devices(const struct comparison *comparison, struct text_buff
 		uint32_t failed;
 		const uint32_t cases = record_cases(record, &failed);
 		text_append(page, "<tr><td class=\"whole\">");
-		append_label(comparison, c, page);
+		append_swatch(page, c);
+		text_append_escaped(page, comparison->columns[c].label);
 		text_append(page, "</td><td class=\"wide\">");
 		text_append_escaped(page, record->device.name);
 		text_append(page, "<br><span class=\"small\">");
@@ -122,9 +125,9 @@ static void append_figures(const struct comparison *comparison, struct text_buff
 	const size_t count = figure_groups(comparison, groups, MOST_GROUPS);
 	for (size_t g = 0; g < count; g++) {
 		char title[128];
-		snprintf(title, sizeof(title), "Layers of hidden size %u in %.7s: %u heads, %u KV heads, top-%u",
+		snprintf(title, sizeof(title), "Layers of hidden size %u in %.7s: %u heads, %u KV heads of %u, top-%u",
 			 groups[g].shape.hidden, groups[g].dtype, groups[g].shape.heads, groups[g].shape.kv_heads,
-			 groups[g].shape.top_k);
+			 groups[g].shape.head_dim, groups[g].shape.top_k);
 		page_heading(page, title);
 		text_append(page, "<div class=\"figures\">\n");
 		for (int figure = 0; figure < FIGURE_COUNT; figure++) {
@@ -210,20 +213,26 @@ static void append_introduction(const struct comparison *comparison, struct text
 			    comparison->judged - comparison->regressions - comparison->improvements);
 }
 
-/* The longest GQE layer that as many records as possible have, and how many those are. */
+/* The most work, of a GQE layer, that as many records as possible have, and how many those are. */
 static const struct compare_row *common_row(const struct comparison *comparison, size_t *columns)
 {
 	const struct compare_row *best = NULL;
 	size_t best_count = 0;
+	double best_flop = 0;
 	for (size_t i = 0; i < comparison->row_count; i++) {
 		const struct compare_row *row = &comparison->rows[i];
 		size_t count = 0;
+		double flop = 0;
 		for (size_t c = 0; c < comparison->column_count; c++)
-			count += row->cells[c].entry != NULL && !comparison->columns[c].marked[0];
+			if (row->cells[c].entry && !comparison->columns[c].marked[0]) {
+				flop = row->cells[c].entry->flop;
+				count++;
+			}
 		const bool is_layer = strcmp(row->key.what, "layer") == 0 && strcmp(row->key.attention, "gqe") == 0;
-		if (is_layer && (count > best_count || (count == best_count && best && row->key.tokens >= best->key.tokens))) {
+		if (is_layer && (count > best_count || (count == best_count && flop >= best_flop))) {
 			best = row;
 			best_count = count;
+			best_flop = flop;
 		}
 	}
 	*columns = best_count;
@@ -241,10 +250,11 @@ static void append_answer(const struct comparison *comparison, struct text_buffe
 		return;
 	compare_key_text(&row->key, text, sizeof(text));
 	page_heading(page, "In short");
-	text_append(page, "<p>The largest layer that %s measured (",
-		    columns < comparison->column_count ? "most"
-		    : columns == 2                     ? "both"
-						       : "all");
+	text_append(page, "<p>The largest layer that ");
+	if (columns < comparison->column_count)
+		text_append(page, "%zu of the %zu records have (", columns, comparison->column_count);
+	else
+		text_append(page, "%s records have (", columns == 2 ? "both" : "all");
 	text_append_escaped(page, text);
 	text_append(page, "), the fastest first:</p>\n<ol>\n");
 	for (size_t place = 0; place < comparison->column_count; place++) {

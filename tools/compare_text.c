@@ -72,8 +72,11 @@ static void grid_end(struct grid *grid)
 static void grid_head(struct grid *grid, const struct comparison *comparison, const char *first)
 {
 	grid_cell(grid, first);
-	for (size_t i = 0; i < comparison->column_count; i++)
-		grid_cell(grid, comparison->columns[i].label);
+	for (size_t i = 0; i < comparison->column_count; i++) {
+		char name[64];
+		compare_series_name(comparison, i, name, sizeof(name));
+		grid_cell(grid, name);
+	}
 }
 
 static void grid_rule(struct grid *grid, size_t columns)
@@ -110,10 +113,11 @@ static void append_records(const struct comparison *comparison, bool markdown, s
 			append_markdown_text(out, device);
 		else
 			text_append(out, "%s", device);
-		text_append(out, ", path %s, gqe %s, %s, self-test %u of %u, %s%s%s%s\n", column->record->device.path,
+		text_append(out, ", path %s, gqe %s, %s, self-test %u of %u, %s%s%s%s%s\n", column->record->device.path,
 			    column->record->commit, column->record->created, cases - failed, cases, column->record->mode,
-			    column->record->complete ? "" : ", cancelled early", column->marked[0] ? "; NOT JUDGED: " : "",
-			    column->marked);
+			    column->record->complete ? "" : ", cancelled early",
+			    compare_lacks_clock(comparison, i) ? ", no clock of its own: wall clock" : "",
+			    column->marked[0] ? "; NOT JUDGED: " : "", column->marked);
 	}
 	text_append(
 		out,
@@ -122,9 +126,26 @@ static void append_records(const struct comparison *comparison, bool markdown, s
 		markdown ? "\n" : "", compare_clock_text(comparison), 100 * comparison->options.tolerance);
 }
 
+/* As wide as what the columns hold; the first is as wide as the longest text of a row. */
+static void find_widths(const struct comparison *comparison, int widths[2], int least)
+{
+	char text[160];
+	widths[0] = 46;
+	widths[1] = least;
+	for (size_t i = 0; i < comparison->row_count; i++) {
+		compare_key_text(&comparison->rows[i].key, text, sizeof(text));
+		widths[0] = (int)strlen(text) > widths[0] ? (int)strlen(text) : widths[0];
+	}
+	for (size_t c = 0; c < comparison->column_count; c++) {
+		compare_series_name(comparison, c, text, sizeof(text));
+		widths[1] = (int)strlen(text) > widths[1] ? (int)strlen(text) : widths[1];
+	}
+}
+
 static void append_speedups(const struct comparison *comparison, bool markdown, struct text_buffer *out)
 {
-	static const int widths[] = {46, 24};
+	int widths[2];
+	find_widths(comparison, widths, 20);
 	struct grid grid = {.out = out, .markdown = markdown, .widths = widths};
 	if (comparison->speedup_count == 0)
 		return;
@@ -151,7 +172,8 @@ static void append_speedups(const struct comparison *comparison, bool markdown, 
 
 static void append_rows(const struct comparison *comparison, bool markdown, struct text_buffer *out)
 {
-	static const int widths[] = {46, 36};
+	int widths[2];
+	find_widths(comparison, widths, 36);
 	struct grid grid = {.out = out, .markdown = markdown, .widths = widths};
 	char text[160], title[120];
 	snprintf(title, sizeof(title), "Milliseconds, and how many times as fast as %s",
@@ -183,9 +205,10 @@ static void append_rows(const struct comparison *comparison, bool markdown, stru
 			    comparison->judged - comparison->regressions - comparison->improvements);
 }
 
+/* A spreadsheet takes a text that begins like a formula for one, and runs it: names come from outside. */
 static void append_csv_text(struct text_buffer *out, const char *text)
 {
-	text_append(out, "\"");
+	text_append(out, *text && strchr("=+-@", *text) ? "\"'" : "\"");
 	for (; *text; text++)
 		text_append(out, *text == '"' ? "\"\"" : "%c", *text);
 	text_append(out, "\"");
@@ -196,10 +219,24 @@ static void append_csv_number(struct text_buffer *out, double value)
 	text_append(out, isfinite(value) ? ",%.9g" : ",", value);
 }
 
+/* A model's run has no shape of a layer. */
+static void append_csv_key(const struct compare_key *key, const char *path, struct text_buffer *out)
+{
+	const struct record_shape *shape = &key->shape;
+	text_append(out, "%s,%s,%s,%s,", key->what, key->attention, key->dtype, path);
+	if (key->model) {
+		append_csv_text(out, key->model->name);
+		text_append(out, ",,,,,,,%u,", key->tokens);
+	} else {
+		text_append(out, ",%u,%u,%u,%u,%u,%s,%u,%u", shape->hidden, shape->heads, shape->kv_heads, shape->head_dim,
+			    shape->top_k, key->routing, key->tokens, key->computed);
+	}
+}
+
 static void append_csv(const struct comparison *comparison, struct text_buffer *out)
 {
-	text_append(out, "record,device,driver,driver_info,what,attention,dtype,path,hidden,tokens,ms,peak_fraction,"
-			 "times_as_fast,low,high,verdict\n");
+	text_append(out, "record,device,driver,driver_info,what,attention,dtype,path,model,hidden,heads,kv_heads,head_dim,top_k,"
+			 "routing,tokens,computed,ms,peak_fraction,times_as_fast,low,high,verdict\n");
 	for (size_t r = 0; r < comparison->row_count; r++)
 		for (size_t c = 0; c < comparison->column_count; c++) {
 			const struct compare_row *row = &comparison->rows[r];
@@ -213,8 +250,7 @@ static void append_csv(const struct comparison *comparison, struct text_buffer *
 				append_csv_text(out, origin[i]);
 				text_append(out, ",");
 			}
-			text_append(out, "%s,%s,%s,%s,%u,%u", row->key.what, row->key.attention, row->key.dtype,
-				    cell->entry ? cell->entry->path : record->device.path, row->key.shape.hidden, row->key.tokens);
+			append_csv_key(&row->key, cell->entry ? cell->entry->path : record->device.path, out);
 			append_csv_number(out, cell->ms);
 			append_csv_number(out, cell->entry ? compare_peak_fraction(comparison, c, cell->entry) : NAN);
 			append_csv_number(out, cell->ratio.value);
@@ -253,10 +289,19 @@ static cJSON *key_to_json(const struct compare_key *key)
 		cJSON_AddStringToObject(object, "attention", key->attention);
 	cJSON_AddStringToObject(object, "dtype", key->dtype);
 	cJSON_AddNumberToObject(object, "tokens", key->tokens);
-	if (key->model)
+	if (key->model) {
 		cJSON_AddStringToObject(object, "model", key->model->name);
-	else
-		cJSON_AddNumberToObject(object, "hidden", key->shape.hidden);
+		cJSON_AddStringToObject(object, "weights_hash", key->model->weights_hash);
+		cJSON_AddStringToObject(object, "prompt_hash", key->model->prompt_hash);
+		return object;
+	}
+	cJSON_AddNumberToObject(object, "hidden", key->shape.hidden);
+	cJSON_AddNumberToObject(object, "heads", key->shape.heads);
+	cJSON_AddNumberToObject(object, "kv_heads", key->shape.kv_heads);
+	cJSON_AddNumberToObject(object, "head_dim", key->shape.head_dim);
+	cJSON_AddNumberToObject(object, "top_k", key->shape.top_k);
+	cJSON_AddStringToObject(object, "routing", key->routing);
+	cJSON_AddNumberToObject(object, "computed", key->computed);
 	return object;
 }
 

@@ -52,9 +52,11 @@ void program_warn(const struct program *program, const char *format, ...)
 
 gqe_status program_fail(const struct program *program, const gqe_error *error)
 {
+	char message[sizeof(error->message)];
+	memcpy(message, error->message, sizeof(message));
+	plain_text(message); /* names of files are in it */
 	fflush(stdout);
-	fprintf(stderr, "%sgqe %s:%s %s\n", style(stderr, STYLE_ERROR), program->command, style(stderr, STYLE_PLAIN),
-		error->message);
+	fprintf(stderr, "%sgqe %s:%s %s\n", style(stderr, STYLE_ERROR), program->command, style(stderr, STYLE_PLAIN), message);
 	if (program->json) {
 		cJSON *document = cJSON_CreateObject();
 		cJSON *details = cJSON_AddObjectToObject(document, "error");

@@ -55,7 +55,7 @@ static const cJSON *member_of_type(struct reader *reader, const cJSON *object, c
 	return item;
 }
 
-/* What a terminal would act on is replaced, so that a name cannot move the cursor or set colours. */
+/* What a terminal would act on is replaced, so that a name cannot move the cursor, set colours or turn the line around. */
 static void read_text(struct reader *reader, const cJSON *object, const char *key, char *out, size_t size)
 {
 	const cJSON *item = member_of_type(reader, object, key, cJSON_IsString, "is not a string");
@@ -72,12 +72,10 @@ static void read_text(struct reader *reader, const cJSON *object, const char *ke
 	else
 		strcpy(out, valid);
 	free(valid);
-	for (unsigned char *at = (unsigned char *)out; *at; at++) {
-		if (*at < 0x20 || *at == 0x7f)
+	plain_text(out);
+	for (char *at = out; *at; at++)
+		if (*at == '\n' || *at == '\t')
 			*at = '?';
-		if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0) /* U+0080...U+009F */
-			at[0] = at[1] = '?';
-	}
 }
 
 /* A name that is compared and used in messages: letters, digits, '_', '-', '.'; not empty. */
@@ -279,6 +277,7 @@ static void read_list(struct reader *reader, const cJSON *parent, const char *ke
 	memcpy(where, reader->where, sizeof(where));
 	for (object = array ? array->child : NULL; object && !failed(reader); object = object->next) {
 		if (*count == RECORD_MOST_ITEMS || !cJSON_IsObject(object)) {
+			memcpy(reader->where, where, sizeof(where)); /* it is said of the list */
 			complain(reader, key,
 				 *count == RECORD_MOST_ITEMS ? "has too many items" : "holds something that is no object");
 			break;

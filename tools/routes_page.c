@@ -82,6 +82,15 @@ static void draw_line_of_tokens(const struct map *map, uint32_t first, double to
 	}
 }
 
+/* What the rows are, for who has the picture alone, where there is room. */
+static void draw_row_key(const struct map *map, double x, double top)
+{
+	char text[64];
+	snprintf(text, sizeof(text), "a row for each of a layer's %u groups", map->routes->groups);
+	if (x + drawn_text_width(TEXT_NORMAL, text) < map->drawing->width)
+		draw_text(map->drawing, x, top, TEXT_NORMAL, ALIGN_LEFT, INK_MUTED, text);
+}
+
 static void draw_legend(const struct map *map, double top)
 {
 	const struct routes *routes = map->routes;
@@ -96,6 +105,7 @@ static void draw_legend(const struct map *map, double top)
 		draw_text(map->drawing, x + 30, top, TEXT_NORMAL, ALIGN_LEFT, INK_TEXT, name);
 		x += 44 + drawn_text_width(TEXT_NORMAL, name);
 	}
+	draw_row_key(map, x + 12, top);
 }
 
 /* How many cells the widest token takes, 1 to 4. */
@@ -135,8 +145,12 @@ static void draw_map(struct drawing *drawing, const struct routes *routes, uint3
 gqe_status routes_write_plot(const struct routes *routes, const struct routes_origin *origin, const char *path, gqe_error *error)
 {
 	struct drawing drawing = {0};
-	char title[160];
-	snprintf(title, sizeof(title), "%.34s: experts selected, token by token", origin->model_folder);
+	const char *folder = origin->model_folder, *name = folder;
+	char title[96];
+	for (const char *at = folder; *at; at++) /* the folder's own name, without those above it */
+		if (*at == '/' && at[1] && at[1] != '/')
+			name = at + 1;
+	snprintf(title, sizeof(title), "%.20s: experts selected, token by token", name);
 	draw_map(&drawing, routes, origin->shown, title);
 	gqe_status status = drawing_write_png(&drawing, path, error);
 	drawing_free(&drawing);

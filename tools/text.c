@@ -152,3 +152,30 @@ char *valid_utf8(const char *bytes, size_t count)
 	out[used] = 0;
 	return out;
 }
+
+/* Bytes of the character at `at` that a terminal acts on, or that turns the direction in which text runs; 0: neither. */
+static size_t acting_length(const unsigned char *at)
+{
+	if ((at[0] < 0x20 && at[0] != '\n' && at[0] != '\t') || at[0] == 0x7f)
+		return 1;
+	if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0) /* U+0080...U+009F */
+		return 2;
+	if (at[0] == 0xd8 && at[1] == 0x9c) /* U+061C */
+		return 2;
+	if (at[0] == 0xe2 && at[1] == 0x80 && (at[2] == 0x8e || at[2] == 0x8f || (at[2] >= 0xa8 && at[2] <= 0xae)))
+		return 3; /* U+200E, U+200F, U+2028...U+202E */
+	if (at[0] == 0xe2 && at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9)
+		return 3; /* U+2066...U+2069 */
+	return 0;
+}
+
+void plain_text(char *text)
+{
+	char *out = text;
+	for (char *at = text; *at;) {
+		const size_t length = acting_length((const unsigned char *)at);
+		*out++ = length ? '?' : *at;
+		at += length ? length : 1;
+	}
+	*out = 0;
+}

@@ -40,5 +40,7 @@ bool nearest_found(const struct nearest *nearest);
 
 /* A copy with every byte that is not part of valid UTF-8, and every NUL, replaced by U+FFFD; malloc'ed, NULL without memory. */
 char *valid_utf8(const char *bytes, size_t count);
+/* Replaces, in place, each character by '?' that a terminal would act on or that turns text around; newline and tab stay. */
+void plain_text(char *text);
 
 #endif
