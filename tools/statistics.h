@@ -8,7 +8,8 @@
  *
  * The bootstrap is computed, not drawn: an order statistic of a resample is the i-th of the sorted values with a binomial
  * probability, and the ratio of two takes each pair of values with the product of theirs. So the same input gives the same interval
- * on every machine, far out in the tails too.
+ * on every machine, far out in the tails too. It knows nothing below the least round, though, which may be disturbed as well when
+ * rounds are few: where most rounds lie far above the least one, the interval goes beyond it.
  */
 #ifndef GQE_TOOLS_STATISTICS_H
 #define GQE_TOOLS_STATISTICS_H

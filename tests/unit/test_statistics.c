@@ -111,7 +111,8 @@ static void what_is_sure_has_no_width_and_what_is_rare_is_wide(void **state)
 	interval = rounds_ratio(&over, &under, 0.05);
 	const struct interval wider = rounds_ratio(&over, &under, 0.001), all = rounds_ratio(&over, &under, 1e-30);
 	assert_true(wider.low <= interval.low && wider.high > interval.high);
-	assert_true(all.low == 1.5 && all.high == 5);
+	/* Of one value nothing is unknown; below the least of others there may be more. */
+	assert_true(all.low < 1.5 && all.low > 0 && all.high == 5);
 	/* Times of 0, by a clock that is too coarse, end in no interval, not in a crash. */
 	memset(&under.values, 0, sizeof(under.values));
 	memset(&over.values, 0, sizeof(over.values));
