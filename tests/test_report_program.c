@@ -19,6 +19,8 @@ static void wrong_calls(void **state)
 	expect(RUN("report", "-o", in_folder("no-such-folder/r.json")), 2, "no-such-folder");
 	expect(RUN("report", "-o", in_folder("r.json"), "--device", "reference"), 2, "Vulkan device");
 	expect(RUN("report", "-o", in_folder("r.json"), "--device", "no such device"), 3, "");
+	/* What is wrong with the model is said before anything is measured. */
+	expect(RUN("report", "-o", in_folder("r.json"), "--model", in_folder("no-such-model")), 4, "no-such-model");
 	assert_int_not_equal(access(in_folder("r.json"), F_OK), 0);
 }
 

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-/* Part of the budget that the ladders may use; what is left is the model's, and for compiling, which no deadline stops. */
-#define LADDERS_PART 0.70
+/* Part of the budget that is planned with; what is left is for compiling, which no deadline stops. */
+#define PLANNED_PART 0.90
 
 bool report_must_stop(void *user)
 {
@@ -95,7 +95,7 @@ static void on_case(void *user, const gqe_selftest_case *result)
 	report_must_stop(selftest->report);
 }
 
-gqe_status report_selftest(struct report *report, gqe_context *context, gqe_error *error)
+static gqe_status check_path(struct report *report, gqe_context *context, gqe_path path, gqe_error *error)
 {
 	struct selftest selftest = {.report = report};
 	const gqe_selftest_params params = {.size = sizeof(params),
@@ -103,23 +103,47 @@ gqe_status report_selftest(struct report *report, gqe_context *context, gqe_erro
 					    .max_tokens = report->full ? 300 : 64,
 					    .on_case = on_case,
 					    .user = &selftest,
-					    .path = (gqe_path)report->program->path};
-	report->progress.label = "selftest";
+					    .path = path};
 	gqe_status status = gqe_selftest(context, &params, error);
 	if (selftest.no_memory)
 		return error_no_memory(error);
+	report->checked |= 1u << path;
 	/* A failure is part of the record, not the end of it: who compares it will see. */
-	if (status != GQE_OK && status != GQE_ERROR_VERIFICATION)
-		return status;
-	report->record->selftest_done = true;
-	return GQE_OK;
+	return status == GQE_ERROR_VERIFICATION ? GQE_OK : status;
+}
+
+bool report_is_checked(const struct report *report, gqe_path path)
+{
+	return (report->checked & 1u << path) != 0;
+}
+
+gqe_status report_selftest(struct report *report, const gqe_device_info *device, gqe_path path, gqe_error *error)
+{
+	const char *label = report->progress.label;
+	gqe_context *context = NULL;
+	report->progress.label = "selftest";
+	report->record->selftest_done = false;
+	gqe_status status = program_context(report->program, &context, error);
+	for (uint32_t i = 0; i < device->path_count && status == GQE_OK; i++)
+		if (device->paths[i] <= path && !report_is_checked(report, device->paths[i]))
+			status = interrupt_seen() ? error_set(error, GQE_CANCELLED, "cancelled")
+						  : check_path(report, context, device->paths[i], error);
+	gqe_context_destroy(&context);
+	report->record->selftest_done = status == GQE_OK;
+	report->progress.label = label;
+	return status;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ the record -- */
 
+/* The one that was asked for, or that the device prefers. */
+static gqe_path first_path(const struct report *report, const gqe_device_info *device)
+{
+	return report->program->path ? (gqe_path)report->program->path : device->paths[device->path_count - 1];
+}
+
 static void describe_device(struct record *record, const struct report *report, const gqe_device_info *device)
 {
-	const gqe_path path = report->program->path ? (gqe_path)report->program->path : device->paths[device->path_count - 1];
 	snprintf(record->device.name, sizeof(record->device.name), "%s", device->name);
 	snprintf(record->device.type, sizeof(record->device.type), "%s", device_type_name(device->type));
 	snprintf(record->device.driver, sizeof(record->device.driver), "%s", device->driver_name);
@@ -128,7 +152,7 @@ static void describe_device(struct record *record, const struct report *report, 
 		 device->api_version >> 12 & 0x3ff, device->api_version & 0xfff);
 	for (size_t i = 0; i < 16; i++)
 		snprintf(record->device.uuid + 2 * i, 3, "%02x", device->uuid[i]);
-	snprintf(record->device.path, sizeof(record->device.path), "%s", gqe_path_name(path));
+	snprintf(record->device.path, sizeof(record->device.path), "%s", gqe_path_name(first_path(report, device)));
 	record->device.vendor_id = device->vendor_id;
 	record->device.device_id = device->device_id;
 	record->device.driver_version = device->driver_version;
@@ -154,15 +178,6 @@ static void describe(struct record *record, const struct report *report, const g
 	describe_device(record, report, device);
 }
 
-static gqe_status measure_parts(struct report *report, const gqe_device_info *device, gqe_error *error)
-{
-	const double end = report->began + report->budget;
-	gqe_status status = report_ladders(report, device, LADDERS_PART * report->budget, error);
-	if (status != GQE_OK)
-		return status;
-	return report_model(report, end - now_seconds(), error);
-}
-
 gqe_status report_measure(struct report *report, gqe_error *error)
 {
 	gqe_context *context = NULL;
@@ -178,10 +193,13 @@ gqe_status report_measure(struct report *report, gqe_error *error)
 	}
 	const gqe_device_info device = *gqe_context_device(context);
 	describe(report->record, report, &device);
-	status = report_selftest(report, context, error);
 	gqe_context_destroy(&context);
+	status = report_model_open(report, error);
 	if (status == GQE_OK)
-		status = measure_parts(report, &device, error);
+		status = report_selftest(report, &device, first_path(report, &device), error);
+	if (status == GQE_OK)
+		status = report_ladders(report, &device, report->began + PLANNED_PART * report->budget, error);
+	report_model_close(report);
 	progress_end(&report->progress);
 	if (status == GQE_OK && interrupt_seen())
 		status = error_set(error, GQE_CANCELLED, "cancelled");

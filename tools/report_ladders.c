@@ -14,7 +14,7 @@
  * other, so that the samples of a rung lie seconds apart and are spread over all of the time. Another program that shares the
  * processor, or a clock that is throttled, slows down whole seconds: what samples of one moment agree on need not hold in the next.
  */
-enum { MOST_SAMPLES = 5 /* of a round */, LEAST_ROUNDS = 8, MOST_ROUNDS = 40 };
+enum { MOST_SAMPLES = 5 /* of a round */, LEAST_ROUNDS = 10, MOST_ROUNDS = 40 };
 /* Passes that are shorter are warmed up, and sampled again, for this long in each round. */
 #define RUNG_SECONDS_QUICK 0.03
 #define RUNG_SECONDS_FULL 0.1
@@ -22,6 +22,13 @@ enum { MOST_SAMPLES = 5 /* of a round */, LEAST_ROUNDS = 8, MOST_ROUNDS = 40 };
 #define F32_PART 0.65
 /* The f32 peak, which shows how the machine drifts, is sampled again when this long has passed. */
 #define PEAK_SECONDS 0.3
+/* Of the time that is left, for the preferred path; and for each other one but the last. */
+#define PREFERRED_PART 0.8
+#define OTHERS_PART 0.5
+/* That a path must have left, to be checked only now. */
+#define CHECK_SECONDS 45.0
+/* Of the first path's time, for the model's part of the rounds. */
+#define MODEL_PART 0.2
 /* Of the device's heap: what rungs may hold between rounds. The others are made anew in each round. */
 #define HELD_PART 0.25
 
@@ -46,6 +53,10 @@ static const struct ladder {
 };
 #define LADDER_COUNT (sizeof(ladders) / sizeof(ladders[0]))
 
+/* What is measured at the rungs of a ladder; of the last there is one rung, taken last, as its pipelines are the layer's. */
+static const gqe_bench_what ascent_whats[] = {GQE_BENCH_LAYER, GQE_BENCH_ATTENTION, GQE_BENCH_GEMM};
+enum { ASCENT_LAYER, ASCENT_ATTENTION, ASCENT_GEMM, ASCENT_KINDS };
+
 /* A length of a ladder, in a dtype: GQE and dense GQA in turn. */
 struct rung {
 	const struct ladder *ladder;
@@ -58,6 +69,14 @@ struct rung {
 	double seconds, pair_seconds; /* of the last round, and of a pass of both in it; 0 before the first */
 };
 
+/* How far a ladder was climbed in a dtype. */
+struct ascent {
+	const struct ladder *ladder;
+	gqe_dtype dtype;
+	uint32_t next_tokens[ASCENT_KINDS]; /* of the next rung of a kind; beyond the ladder's highest: it is done */
+	double seconds_per_flop;            /* of the last rung; 0 before the first */
+};
+
 /* One context: a path. */
 struct climb {
 	struct report *report;
@@ -65,16 +84,18 @@ struct climb {
 	gqe_path path;
 	bool preferred;
 	bool has_own_f32; /* paths that are for f16 take the subgroup path's kernels for f32: those are measured once */
-	gqe_dtype dtype;
-	const struct ladder *ladder;
+	bool is_last_try; /* what finds no time now is left out */
 	struct rung *rungs;
 	size_t rung_count;
 	double heap_bytes, held_bytes;
-	gqe_bench *peaks[BENCH_PEAK_COUNT];      /* NULL: the device has none */
-	double peak_sampled;                     /* when the f32 peak was, last */
-	double until;                            /* no rung is begun that, with all rounds so far, would not be done by then */
-	double began, end;                       /* of the time of this path */
-	double create_seconds, seconds_per_flop; /* of the rungs so far, the least, and the last; 0 before the first */
+	gqe_bench *peaks[BENCH_PEAK_COUNT]; /* NULL: the device has none */
+	double peak_sampled;                /* when the f32 peak was, last */
+	double until;                       /* no rung is begun that, with all rounds so far, would not be done by then */
+	double began, end;                  /* of the time of this path */
+	struct report_model *model;         /* NULL: its rounds are another path's */
+	int model_stride;                   /* it takes part in every so many rounds */
+	double create_seconds;              /* the least of the rungs so far; 0 before the second, as the first compiles */
+	double seconds_per_flop;            /* of the last rung; 0 before the first */
 };
 
 /* The paper's layer: a shared head on the first group's K and V, the weighted-sum slot. */
@@ -311,9 +332,9 @@ static gqe_status visit_rung(struct climb *climb, struct rung *rung, gqe_error *
 		status = sample_rung(climb, rung, error);
 	if (status == GQE_OK && !is_held) {
 		const double bytes = pair_bytes(rung);
-		/* The least, as the first of a kind compiles its pipelines and the later ones find them. */
-		climb->create_seconds =
-			climb->seconds_per_flop > 0 ? fmin(climb->create_seconds, created - create_began) : created - create_began;
+		if (climb->rung_count > 0)
+			climb->create_seconds = climb->create_seconds > 0 ? fmin(climb->create_seconds, created - create_began)
+									  : created - create_began;
 		if (climb->report->prepare_seconds <= 0)
 			climb->report->prepare_seconds = created - climb->began;
 		climb->seconds_per_flop = rung->pair_seconds / (2 * rung_flop(rung->ladder, rung->what, rung->tokens));
@@ -336,104 +357,163 @@ static double round_seconds(const struct climb *climb)
 	return seconds;
 }
 
-/* Whether the rung, and then its part of the rounds, fit into what is left, judged by the last one. */
-static bool fits(const struct climb *climb, gqe_bench_what what, uint32_t tokens)
+/* Compiling cannot be stopped: a path that would spend its time on it is not begun. */
+static bool can_begin(const struct report *report, double seconds)
 {
-	const double pair_seconds = 2 * climb->seconds_per_flop * rung_flop(climb->ladder, what, tokens);
+	return seconds > 2 * report->prepare_seconds;
+}
+
+/* Whether the rung, and then its part of the rounds, fit into what is left, judged by the last one of its ladder, or of all. */
+static bool fits(const struct climb *climb, const struct ascent *ascent, gqe_bench_what what, uint32_t tokens)
+{
+	const double seconds_per_flop = ascent->seconds_per_flop > 0 ? ascent->seconds_per_flop : climb->seconds_per_flop;
+	const double pair_seconds = 2 * seconds_per_flop * rung_flop(ascent->ladder, what, tokens);
 	/* One pass when the bench is made, one to warm up, one that counts. */
 	return now_seconds() + climb->create_seconds + 3 * pair_seconds + LEAST_ROUNDS * (round_seconds(climb) + pair_seconds) <
 	       climb->until;
 }
 
-/* Takes a rung, or says why not. *ended: no higher one needs to be tried. */
-static gqe_status try_rung(struct climb *climb, gqe_bench_what what, uint32_t tokens, bool *ended, gqe_error *error)
+static gqe_status leave_out(struct climb *climb, const struct ascent *ascent, int kind, const char *reason, gqe_error *error)
 {
-	gqe_error cause = {0};
-	const char *reason = "no time was left";
+	return report_skip(climb->report, reason, error, "%s shape, %s path, %s: %s of %u tokens%s", ascent->ladder->name,
+			   gqe_path_name(climb->path), bench_dtype_name(ascent->dtype), gqe_bench_what_name(ascent_whats[kind]),
+			   ascent->next_tokens[kind], kind == ASCENT_GEMM ? "" : " and more");
+}
+
+/* Takes the next rung of a kind. *ended: there is none, or no time for it now; or it is left out, and none is taken later. */
+static gqe_status try_rung(struct climb *climb, struct ascent *ascent, int kind, bool *ended, gqe_error *error)
+{
+	const uint32_t tokens = ascent->next_tokens[kind], most = kind == ASCENT_GEMM   ? ascent->ladder->gemm_rows
+								  : climb->report->full ? ascent->ladder->full_tokens
+											: ascent->ladder->quick_tokens;
+	*ended = true;
+	if (tokens > most)
+		return GQE_OK;
 	if (interrupt_seen())
 		return error_set(error, GQE_CANCELLED, "cancelled");
+	if (!fits(climb, ascent, ascent_whats[kind], tokens))
+		return climb->is_last_try ? leave_out(climb, ascent, kind, "no time was left", error) : GQE_OK;
 	/* A rung that is dearer than it looked, as when a driver compiles slowly, may go on. */
 	climb->report->deadline = climb->end;
-	if (fits(climb, what, tokens)) {
-		struct rung rung = {.ladder = climb->ladder, .dtype = climb->dtype, .what = what, .tokens = tokens};
-		gqe_status status = visit_rung(climb, &rung, &cause);
-		if (status == GQE_OK) {
-			struct rung *kept = record_grow(&climb->rungs, &climb->rung_count, sizeof(*kept));
-			if (kept)
-				*kept = rung;
-			else
-				destroy_pair(&rung);
-			return kept ? GQE_OK : error_no_memory(error);
+	gqe_error cause = {0};
+	struct rung rung = {.ladder = ascent->ladder, .dtype = ascent->dtype, .what = ascent_whats[kind], .tokens = tokens};
+	gqe_status status = visit_rung(climb, &rung, &cause);
+	if (status == GQE_OK) {
+		struct rung *kept = record_grow(&climb->rungs, &climb->rung_count, sizeof(*kept));
+		if (!kept) {
+			destroy_pair(&rung);
+			return error_no_memory(error);
 		}
-		destroy_pair(&rung);
-		if ((status == GQE_CANCELLED && interrupt_seen()) || status == GQE_ERROR_DEVICE_LOST ||
-		    status == GQE_ERROR_INTERNAL)
-			return *error = cause, status;
-		reason = status == GQE_CANCELLED ? "took longer than the time left" : cause.message;
+		*kept = rung;
+		ascent->seconds_per_flop = climb->seconds_per_flop;
+		ascent->next_tokens[kind] = 2 * tokens;
+		*ended = false;
+		return GQE_OK;
 	}
-	*ended = true;
-	return report_skip(climb->report, reason, error, "%s shape, %s path, %s: %s of %u tokens and more", climb->ladder->name,
-			   gqe_path_name(climb->path), bench_dtype_name(climb->dtype), gqe_bench_what_name(what), tokens);
+	destroy_pair(&rung);
+	if ((status == GQE_CANCELLED && interrupt_seen()) || status == GQE_ERROR_DEVICE_LOST || status == GQE_ERROR_INTERNAL)
+		return *error = cause, status;
+	status = leave_out(climb, ascent, kind, status == GQE_CANCELLED ? "took longer than the time left" : cause.message, error);
+	ascent->next_tokens[kind] = UINT32_MAX;
+	return status;
 }
 
-static gqe_status climb_ladder(struct climb *climb, gqe_error *error)
+static gqe_status climb_ladder(struct climb *climb, struct ascent *ascent, gqe_error *error)
 {
-	const uint32_t most = climb->report->full ? climb->ladder->full_tokens : climb->ladder->quick_tokens;
-	bool no_gemm = false, no_layer = false, no_attention = false;
+	bool ended[ASCENT_KINDS] = {false};
 	gqe_status status = GQE_OK;
-	for (uint32_t tokens = climb->ladder->first_tokens; tokens <= most && status == GQE_OK; tokens *= 2) {
-		if (!no_layer)
-			status = try_rung(climb, GQE_BENCH_LAYER, tokens, &no_layer, error);
-		if (status == GQE_OK && !no_attention)
-			status = try_rung(climb, GQE_BENCH_ATTENTION, tokens, &no_attention, error);
+	while (status == GQE_OK && (!ended[ASCENT_LAYER] || !ended[ASCENT_ATTENTION])) {
+		/* In turn, the shorter one first. */
+		const bool attention =
+			ended[ASCENT_LAYER] ||
+			(!ended[ASCENT_ATTENTION] && ascent->next_tokens[ASCENT_ATTENTION] < ascent->next_tokens[ASCENT_LAYER]);
+		const int kind = attention ? ASCENT_ATTENTION : ASCENT_LAYER;
+		status = try_rung(climb, ascent, kind, &ended[kind], error);
 	}
-	/* Last, as its pipelines are the layer's. */
-	return status == GQE_OK ? try_rung(climb, GQE_BENCH_GEMM, climb->ladder->gemm_rows, &no_gemm, error) : status;
+	return status == GQE_OK ? try_rung(climb, ascent, ASCENT_GEMM, &ended[ASCENT_GEMM], error) : status;
 }
 
-/* Every dtype, every ladder. The small ladder may use half of a dtype's time. */
-static gqe_status climb_ladders(struct climb *climb, size_t dtype_count, gqe_error *error)
+/*
+ * Every dtype, every ladder: first each within its part of the time, the small ladder in half of a dtype's; and then what found no
+ * time there, in that which the others left, or will not use: the first rungs of a path compile, which says little about the
+ * others.
+ */
+static gqe_status climb_ladders(struct climb *climb, size_t dtype_count, double last_end, gqe_error *error)
 {
 	const gqe_dtype dtypes[2] = {GQE_DTYPE_F32, GQE_DTYPE_F16};
-	const double began = now_seconds();
+	const double began = now_seconds(), own_part = climb->model ? 1 - MODEL_PART : 1;
+	struct ascent ascents[2 * LADDER_COUNT];
+	size_t count = 0;
 	double part = 0;
 	gqe_status status = begin_round(climb, error);
 	for (size_t d = climb->has_own_f32 ? 0 : 1; d < dtype_count && status == GQE_OK; d++) {
 		const double dtype_part = dtype_count == 1 || !climb->has_own_f32 ? 1 : d == 0 ? F32_PART : 1 - F32_PART;
-		climb->dtype = dtypes[d];
 		for (size_t i = 0; i < LADDER_COUNT && status == GQE_OK; i++) {
-			climb->ladder = &ladders[i];
+			const struct ladder *ladder = &ladders[i];
+			ascents[count] = (struct ascent){
+				.ladder = ladder,
+				.dtype = dtypes[d],
+				.next_tokens = {ladder->first_tokens, ladder->first_tokens, ladder->gemm_rows},
+			};
 			part += dtype_part / LADDER_COUNT;
-			climb->until = began + part * (climb->end - began);
-			status = climb_ladder(climb, error);
+			climb->until = began + part * own_part * (climb->end - began);
+			status = climb_ladder(climb, &ascents[count++], error);
 		}
 	}
+	if (!can_begin(climb->report, OTHERS_PART * (last_end - climb->end)))
+		climb->end = last_end;
+	climb->is_last_try = true;
+	climb->until = began + own_part * (climb->end - began);
+	for (size_t i = 0; i < count && status == GQE_OK; i++)
+		status = climb_ladder(climb, &ascents[i], error);
 	return status;
+}
+
+/* The model's first round is the climb's, and as many others follow as its part of the time allows. */
+static gqe_status begin_model(struct climb *climb, gqe_error *error)
+{
+	const double seconds = MODEL_PART * (climb->end - climb->began);
+	if (!climb->model)
+		return GQE_OK;
+	climb->report->progress.label = "model";
+	gqe_status status = report_model_begin(climb->model, climb->context, seconds, climb->seconds_per_flop, error);
+	climb->report->progress.label = "speed";
+	climb->model_stride = 1 + (int)(LEAST_ROUNDS * report_model_seconds(climb->model) / seconds);
+	return status;
+}
+
+static bool has_model(const struct climb *climb, int round)
+{
+	return report_model_seconds(climb->model) > 0 && round % climb->model_stride == 0;
 }
 
 /* The time is over in the middle of a round now and then: its last rungs have a sample less. */
 static gqe_status take_rounds(struct climb *climb, gqe_error *error)
 {
-	gqe_status status = GQE_OK;
+	gqe_status status = begin_model(climb, error);
 	climb->report->deadline = climb->end;
 	for (int round = 1; round < MOST_ROUNDS && climb->rung_count > 0 && status == GQE_OK; round++) {
-		if (now_seconds() + round_seconds(climb) > climb->end)
+		const double model_seconds = has_model(climb, round) ? report_model_seconds(climb->model) : 0;
+		if (now_seconds() + round_seconds(climb) + model_seconds > climb->end)
 			break;
 		status = begin_round(climb, error);
 		for (size_t i = 0; i < climb->rung_count && status == GQE_OK; i++)
 			status = visit_rung(climb, &climb->rungs[i], error);
+		if (status == GQE_OK && model_seconds > 0)
+			status = report_model_round(climb->model, error);
 	}
 	return status == GQE_CANCELLED && !interrupt_seen() ? GQE_OK : status;
 }
 
 /* One path, every dtype. */
-static gqe_status climb_path(struct report *report, const gqe_device_info *device, gqe_path path, bool preferred, double until,
-			     gqe_error *error)
+static gqe_status climb_path(struct report *report, const gqe_device_info *device, gqe_path path, bool preferred,
+			     struct report_model *model, double until, double last_end, gqe_error *error)
 {
 	struct program program = *report->program;
 	struct climb climb = {.report = report,
 			      .path = path,
 			      .preferred = preferred,
+			      .model = model,
 			      .has_own_f32 = preferred || report->program->path || path == GQE_PATH_SCALAR,
 			      .began = now_seconds(),
 			      .end = until,
@@ -444,7 +524,7 @@ static gqe_status climb_path(struct report *report, const gqe_device_info *devic
 	if (status == GQE_OK)
 		status = create_peaks(&climb, error);
 	if (status == GQE_OK)
-		status = climb_ladders(&climb, device->has_16bit_storage ? 2 : 1, error);
+		status = climb_ladders(&climb, device->has_16bit_storage ? 2 : 1, last_end, error);
 	if (status == GQE_OK)
 		status = take_rounds(&climb, error);
 	for (size_t i = 0; i < climb.rung_count; i++)
@@ -452,15 +532,25 @@ static gqe_status climb_path(struct report *report, const gqe_device_info *devic
 	free(climb.rungs);
 	for (int i = 0; i < BENCH_PEAK_COUNT; i++)
 		gqe_bench_destroy(&climb.peaks[i]);
+	report_model_end(model);
 	if (status == GQE_OK)
 		status = program_check_validation(&program, climb.context, error);
 	gqe_context_destroy(&climb.context);
 	return status;
 }
 
-gqe_status report_ladders(struct report *report, const gqe_device_info *device, double seconds, gqe_error *error)
+/*
+ * What a device prefers, and the paths below it, were checked at first. A path above it is one that it has and would not use, such
+ * as matrices computed by a CPU driver, whose compiler may take half a minute for one of them, which nothing can stop.
+ */
+static gqe_status check_other(struct report *report, const gqe_device_info *device, gqe_path path, double seconds, gqe_error *error)
 {
-	const double end = now_seconds() + seconds;
+	return report_is_checked(report, path) || seconds < CHECK_SECONDS ? GQE_OK : report_selftest(report, device, path, error);
+}
+
+gqe_status report_ladders(struct report *report, const gqe_device_info *device, double end, gqe_error *error)
+{
+	struct report_model *model = report->model;
 	report->progress.label = "speed";
 	/* The preferred path, the last of the list, first, and with the most time. */
 	for (uint32_t i = device->path_count; i-- > 0;) {
@@ -469,14 +559,20 @@ gqe_status report_ladders(struct report *report, const gqe_device_info *device, 
 		const double now = now_seconds();
 		if (report->program->path && (gqe_path)report->program->path != path)
 			continue;
-		const double part = i == 0 || report->program->path ? 1 : preferred ? 0.8 : 0.5;
-		/* Compiling cannot be stopped: a path that would spend its time on it is not begun. */
-		gqe_status status = part * (end - now) > 2 * report->prepare_seconds
-					    ? climb_path(report, device, path, preferred, now + part * (end - now), error)
-					    : GQE_CANCELLED;
+		const double part = i == 0 || report->program->path ? 1 : preferred ? PREFERRED_PART : OTHERS_PART;
+		gqe_status status = check_other(report, device, path, part * (end - now), error);
+		if (status != GQE_OK)
+			return status;
+		status = can_begin(report, part * (end - now)) && report_is_checked(report, path)
+				 ? climb_path(report, device, path, preferred, model, now + part * (end - now), end, error)
+				 : GQE_CANCELLED;
 		/* Out of time already while compiling, or while the peaks were measured: the next path may still fit. */
-		if (status == GQE_CANCELLED && !interrupt_seen())
+		if (status == GQE_CANCELLED && !interrupt_seen()) {
 			status = report_skip(report, "no time was left", error, "the whole %s path", gqe_path_name(path));
+			if (status == GQE_OK && model)
+				status = report_skip(report, "no time was left", error, "the run of %s", report->model_folder);
+		}
+		model = NULL; /* its run is the first path's */
 		if (status != GQE_OK)
 			return status;
 	}

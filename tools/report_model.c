@@ -1,4 +1,4 @@
-/* A model end to end: a prompt read, tokens generated. */
+/* A model end to end: a prompt read, tokens generated; once in each round of the first path, as the rungs are. */
 #include "report.h"
 
 #include "interrupt.h"
@@ -10,17 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROMPT_TOKENS = 512, GENERATED_TOKENS = 16, LEAST_ROUNDS = 3, MOST_ROUNDS = 12 };
+enum { PROMPT_TOKENS = 256, GENERATED_TOKENS = 16 };
 
-struct model_run {
+struct report_model {
 	struct report *report;
 	gqe_model_files *files;
-	gqe_context *context;
 	gqe_model *model;
 	gqe_session *session;
 	int32_t *tokens;
 	uint32_t token_count;
-	struct record_model *result; /* in the record */
+	double parameters;
+	double seconds;              /* of the last round */
+	struct record_model *result; /* in the record; NULL: not begun */
 };
 
 /* FNV-1a, 64 bits, over one piece after another. */
@@ -37,11 +38,11 @@ static bool on_progress(void *user, double done, double total)
 {
 	(void)done;
 	(void)total;
-	struct model_run *run = user;
+	struct report_model *run = user;
 	return !report_must_stop(run->report);
 }
 
-static void describe_model(struct model_run *run)
+static void describe_model(struct report_model *run)
 {
 	const gqe_model_config *config = gqe_model_files_config(run->files);
 	const struct record *record = run->report->record;
@@ -53,7 +54,6 @@ static void describe_model(struct model_run *run)
 	for (size_t i = 0; i < count; i++) {
 		hash = hash_bytes(hash, tensors[i].name, strlen(tensors[i].name));
 		hash = hash_bytes(hash, tensors[i].data, (size_t)tensors[i].bytes);
-		result->parameters += (double)(tensors[i].bytes / gqe_dtype_size(tensors[i].dtype));
 	}
 	for (const char *at = folder; *at; at++) /* the folder's own name, without those above it */
 		if (*at == '/' && at[1] && at[1] != '/')
@@ -65,33 +65,47 @@ static void describe_model(struct model_run *run)
 	snprintf(result->attention, sizeof(result->attention), "%s", config->layer.attention == GQE_ATTENTION_GQE ? "gqe" : "gqa");
 	snprintf(result->path, sizeof(result->path), "%s", record->device.path);
 	snprintf(result->dtype, sizeof(result->dtype), "f32");
+	result->parameters = run->parameters;
 	result->prompt_tokens = run->token_count;
 	result->generated_tokens = GENERATED_TOKENS;
 }
 
-static gqe_status load(struct model_run *run, gqe_error *error)
+gqe_status report_model_open(struct report *report, gqe_error *error)
 {
-	const struct prompt_source prompt = {.text_file = run->report->prompt_file};
-	gqe_status status = gqe_model_files_open(run->report->model_folder, &run->files, error);
+	const struct prompt_source prompt = {.text_file = report->prompt_file};
+	if (!report->model_folder)
+		return report_skip(report, "no model was found; --model gives one", error, "a model's run");
+	struct report_model *run = calloc(1, sizeof(*run));
+	if (!run)
+		return error_no_memory(error);
+	report->model = run;
+	run->report = report;
+	gqe_status status = gqe_model_files_open(report->model_folder, &run->files, error);
 	if (status == GQE_OK)
 		status = prompt_read(&prompt, gqe_model_files_config(run->files), &run->tokens, &run->token_count, error);
-	if (status == GQE_OK)
-		status = program_context(run->report->program, &run->context, error);
 	if (status != GQE_OK)
 		return status;
 	if (run->token_count > PROMPT_TOKENS)
 		run->token_count = PROMPT_TOKENS;
-	describe_model(run);
+	size_t count;
+	const gqe_tensor *tensors = gqe_model_files_tensors(run->files, &count);
+	for (size_t i = 0; i < count; i++)
+		run->parameters += (double)(tensors[i].bytes / gqe_dtype_size(tensors[i].dtype));
+	return GQE_OK;
+}
+
+static gqe_status load(struct report_model *run, gqe_context *context, gqe_error *error)
+{
 	const gqe_model_params params = {
 		.size = sizeof(params), .dtype = GQE_DTYPE_F32, .progress = on_progress, .progress_user = run};
 	const gqe_session_params session = {.size = sizeof(session), .max_tokens = run->token_count + GENERATED_TOKENS};
-	status = gqe_model_load(run->context, run->files, &params, &run->model, error);
+	gqe_status status = gqe_model_load(context, run->files, &params, &run->model, error);
 	return status == GQE_OK ? gqe_session_create(run->model, &session, &run->session, error) : status;
 }
 
 /* Appends tokens, timed into `samples`; NULL: not kept. */
-static gqe_status append(struct model_run *run, const int32_t *tokens, uint32_t count, float *nll, struct record_samples *samples,
-			 gqe_error *error)
+static gqe_status append(struct report_model *run, const int32_t *tokens, uint32_t count, float *nll,
+			 struct record_samples *samples, gqe_error *error)
 {
 	const gqe_prefill_params params = {.size = sizeof(params),
 					   .tokens = tokens,
@@ -106,7 +120,7 @@ static gqe_status append(struct model_run *run, const int32_t *tokens, uint32_t 
 	return status == GQE_OK && samples ? report_add_sample(run->report, samples, &times, false, error) : status;
 }
 
-static gqe_status score(struct model_run *run, gqe_error *error)
+static gqe_status score(struct report_model *run, gqe_error *error)
 {
 	float *nll = calloc(run->token_count, sizeof(*nll));
 	if (!nll)
@@ -121,7 +135,7 @@ static gqe_status score(struct model_run *run, gqe_error *error)
 }
 
 /* The text goes on as the prompt began: the time of a step does not depend on which token it is. */
-static gqe_status generate(struct model_run *run, gqe_error *error)
+static gqe_status generate(struct report_model *run, gqe_error *error)
 {
 	gqe_status status = GQE_OK;
 	for (uint32_t i = 0; i < GENERATED_TOKENS && status == GQE_OK; i++)
@@ -129,51 +143,83 @@ static gqe_status generate(struct model_run *run, gqe_error *error)
 	return status;
 }
 
-static gqe_status measure(struct model_run *run, double until, gqe_error *error)
+gqe_status report_model_round(struct report_model *run, gqe_error *error)
 {
-	gqe_status status = score(run, error); /* the first pass warms up, too */
-	for (uint32_t round = 0; round < MOST_ROUNDS && status == GQE_OK; round++) {
-		if (round >= LEAST_ROUNDS && now_seconds() > until)
-			break;
-		run->report->round++;
-		status = gqe_session_rewind(run->session, 0, error);
-		if (status == GQE_OK)
-			status = append(run, run->tokens, run->token_count, NULL, &run->result->prefill, error);
-		if (status == GQE_OK)
-			status = generate(run, error);
-	}
+	const double began = now_seconds();
+	gqe_status status = gqe_session_rewind(run->session, 0, error);
+	if (status == GQE_OK)
+		status = append(run, run->tokens, run->token_count, NULL, &run->result->prefill, error);
+	if (status == GQE_OK)
+		status = generate(run, error);
+	run->seconds = now_seconds() - began;
 	return status;
 }
 
-gqe_status report_model(struct report *report, double seconds, gqe_error *error)
+double report_model_seconds(const struct report_model *run)
 {
+	return run && run->result ? run->seconds : 0;
+}
+
+static void unload(struct report_model *run)
+{
+	gqe_session_destroy(&run->session);
+	gqe_model_destroy(&run->model);
+}
+
+/* Twice the parameters for each token, two operations each: the first pass and a round's. */
+static bool may_fit(const struct report_model *run, double seconds, double seconds_per_flop)
+{
+	return 4 * run->parameters * run->token_count * seconds_per_flop < seconds;
+}
+
+gqe_status report_model_begin(struct report_model *run, gqe_context *context, double seconds, double seconds_per_flop,
+			      gqe_error *error)
+{
+	struct report *report = run->report;
 	struct record *record = report->record;
-	struct model_run run = {.report = report};
 	gqe_error cause = {0};
-	if (!report->model_folder)
-		return report_skip(report, "no model was found; --model gives one", error, "a model's run");
-	run.result = record_grow(&record->models, &record->model_count, sizeof(*run.result));
-	if (!run.result)
+	if (!may_fit(run, seconds, seconds_per_flop))
+		return report_skip(report, "no time was left", error, "the run of %s", report->model_folder);
+	run->result = record_grow(&record->models, &record->model_count, sizeof(*run->result));
+	if (!run->result)
 		return error_no_memory(error);
-	const double began = now_seconds();
-	report->progress.label = "model";
-	report->deadline = began + seconds;
-	gqe_status status = load(&run, &cause);
+	describe_model(run);
+	report->deadline = now_seconds() + seconds;
+	gqe_status status = load(run, context, &cause);
 	if (status == GQE_OK)
-		status = measure(&run, began + 0.6 * seconds, &cause);
-	gqe_session_destroy(&run.session);
-	gqe_model_destroy(&run.model);
-	gqe_context_destroy(&run.context);
-	gqe_model_files_destroy(&run.files);
-	free(run.tokens);
+		status = score(run, &cause); /* warms up, too */
+	if (status == GQE_OK)
+		status = report_model_round(run, &cause);
 	if (status == GQE_OK)
 		return GQE_OK;
 	/* Half a run is none: its entry goes. */
-	record_samples_free(&run.result->prefill);
-	record_samples_free(&run.result->decode);
+	record_samples_free(&run->result->prefill);
+	record_samples_free(&run->result->decode);
+	run->result = NULL;
 	record->model_count--;
+	unload(run);
 	if (status == GQE_CANCELLED && !interrupt_seen())
-		return report_skip(report, "took longer than the time left", error, "the run of %s", report->model_folder);
+		return report_skip(report, "took longer than its part of the time", error, "the run of %s", report->model_folder);
+	if (status == GQE_ERROR_OUT_OF_MEMORY)
+		return report_skip(report, cause.message, error, "the run of %s", report->model_folder);
 	*error = cause;
 	return status;
+}
+
+void report_model_end(struct report_model *run)
+{
+	if (run)
+		unload(run);
+}
+
+void report_model_close(struct report *report)
+{
+	struct report_model *run = report->model;
+	if (!run)
+		return;
+	unload(run);
+	gqe_model_files_destroy(&run->files);
+	free(run->tokens);
+	free(run);
+	report->model = NULL;
 }
