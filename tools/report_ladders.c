@@ -53,7 +53,7 @@ static const struct ladder {
 };
 #define LADDER_COUNT (sizeof(ladders) / sizeof(ladders[0]))
 
-/* What is measured at the rungs of a ladder; of the last there is one rung, taken last, as its pipelines are the layer's. */
+/* What is measured at the rungs of a ladder; of the last there is one rung. */
 static const gqe_bench_what ascent_whats[] = {GQE_BENCH_LAYER, GQE_BENCH_ATTENTION, GQE_BENCH_GEMM};
 enum { ASCENT_LAYER, ASCENT_ATTENTION, ASCENT_GEMM, ASCENT_KINDS };
 
@@ -405,7 +405,9 @@ static gqe_status try_rung(struct climb *climb, struct ascent *ascent, int kind,
 			return error_no_memory(error);
 		}
 		*kept = rung;
-		ascent->seconds_per_flop = climb->seconds_per_flop;
+		/* A projection is faster than what is climbed. */
+		if (kind != ASCENT_GEMM)
+			ascent->seconds_per_flop = climb->seconds_per_flop;
 		ascent->next_tokens[kind] = 2 * tokens;
 		*ended = false;
 		return GQE_OK;
@@ -418,19 +420,27 @@ static gqe_status try_rung(struct climb *climb, struct ascent *ascent, int kind,
 	return status;
 }
 
+/* Layers and attention in turn, the shorter one first; the projection as soon as a layer was taken, as its pipelines are the
+ * layer's. */
+static int next_kind(const struct ascent *ascent, const bool ended[ASCENT_KINDS])
+{
+	if (!ended[ASCENT_GEMM] && ascent->next_tokens[ASCENT_LAYER] > ascent->ladder->first_tokens)
+		return ASCENT_GEMM;
+	if (ended[ASCENT_LAYER] && ended[ASCENT_ATTENTION])
+		return ASCENT_GEMM;
+	const bool is_shorter = ascent->next_tokens[ASCENT_ATTENTION] < ascent->next_tokens[ASCENT_LAYER];
+	return ended[ASCENT_LAYER] || (!ended[ASCENT_ATTENTION] && is_shorter) ? ASCENT_ATTENTION : ASCENT_LAYER;
+}
+
 static gqe_status climb_ladder(struct climb *climb, struct ascent *ascent, gqe_error *error)
 {
 	bool ended[ASCENT_KINDS] = {false};
 	gqe_status status = GQE_OK;
-	while (status == GQE_OK && (!ended[ASCENT_LAYER] || !ended[ASCENT_ATTENTION])) {
-		/* In turn, the shorter one first. */
-		const bool attention =
-			ended[ASCENT_LAYER] ||
-			(!ended[ASCENT_ATTENTION] && ascent->next_tokens[ASCENT_ATTENTION] < ascent->next_tokens[ASCENT_LAYER]);
-		const int kind = attention ? ASCENT_ATTENTION : ASCENT_LAYER;
+	while (status == GQE_OK && !(ended[ASCENT_LAYER] && ended[ASCENT_ATTENTION] && ended[ASCENT_GEMM])) {
+		const int kind = next_kind(ascent, ended);
 		status = try_rung(climb, ascent, kind, &ended[kind], error);
 	}
-	return status == GQE_OK ? try_rung(climb, ascent, ASCENT_GEMM, &ended[ASCENT_GEMM], error) : status;
+	return status;
 }
 
 /*
