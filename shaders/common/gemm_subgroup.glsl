@@ -10,9 +10,10 @@ const uint gemm_columns = config_subgroup * config_columns;
 #define GEMM_EIGHT 8
 
 /*
- * Rows of a and w in eights; a's may begin anywhere. An eight is a struct, as an array of arrays makes glslang declare a capability of
- * descriptors that nothing here needs.
+ * Rows of a and w in eights; a's may begin anywhere. Two f16 weights share a word. An eight is a struct, as an array of arrays makes
+ * glslang declare a capability of descriptors that nothing here needs.
  */
+#define WEIGHTS_PER_WORD (4 / WEIGHT_BYTES)
 struct FloatEight {
 	float at[GEMM_EIGHT];
 };
@@ -20,27 +21,23 @@ layout(buffer_reference, std430, buffer_reference_align = 4) buffer FloatEights
 {
 	FloatEight eight[];
 };
-/*
- * Two words of weights at a time, as pointers that are never followed: the one type of 64 bits that needs no 64-bit integers. A CPU
- * driver loads lane by lane, and 64 bits cost it as much as 32. What they point to says that they lie at multiples of 8.
- */
-layout(buffer_reference, std430, buffer_reference_align = 8) buffer Words
-{
-	uint unused;
-};
 struct WeightEight {
-	Words at[GEMM_EIGHT * WEIGHT_BYTES / 8];
+	uint word[GEMM_EIGHT / WEIGHTS_PER_WORD];
 };
-layout(buffer_reference, std430, buffer_reference_align = 8) buffer WeightEights
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer WeightEights
 {
 	WeightEight eight[];
 };
+
+/* Rows of a whose sums go on in turn: a row's own sum is a chain of additions, each of which waits for the one before. */
+#define GEMM_ROWS_IN_TURN 4
 
 float block_sum[config_rows * config_columns]; /* [rows, columns] */
 float a_lanes[config_rows];                    /* broadcast: lane = element of the depth */
 uint a_first[config_rows];                     /* broadcast: index of a row's first element */
 uvec2 a_row[config_rows];                      /* uniform loads: address of a row; the same in all lanes */
 uvec2 w_row[config_columns];                   /* address of the lane's row of w */
+uvec2 w_rows[gemm_columns];                    /* uniform loads: those of all lanes' rows */
 
 /* Adds the products of depth first...first + subgroup - 1. Past the end a counts as 0, and any w will do that is in its row. */
 void multiply_broadcast(uint first)
@@ -64,36 +61,42 @@ void multiply_broadcast(uint first)
 	}
 }
 
+/*
+ * A word of every lane's row of w, of column c of the lanes. One load a lane, each with one address: a CPU driver puts them together
+ * with eight insertions, a third of what a load with eight addresses costs it.
+ */
+uint w_word(uint c, uint eight, uint at)
+{
+	uint word = WeightEights(w_rows[c * config_subgroup]).eight[eight].word[at];
+	[[unroll]] for (uint lane = 1; lane < config_subgroup; lane++) {
+		uint other = WeightEights(w_rows[c * config_subgroup + lane]).eight[eight].word[at];
+		word = gl_SubgroupInvocationID == lane ? other : word;
+	}
+	return word;
+}
+
 /* Adds the products of depth 8 * eight...8 * eight + 7, all of which exist. */
 void multiply_eight(uint eight)
 {
 	float w[config_columns * GEMM_EIGHT];
-	[[unroll]] for (uint c = 0; c < config_columns; c++) {
-		WeightEights row = WeightEights(w_row[c]);
+	[[unroll]] for (uint c = 0; c < config_columns; c++)
+		[[unroll]] for (uint i = 0; i < GEMM_EIGHT; i += WEIGHTS_PER_WORD) {
+			uint word = w_word(c, eight, i / WEIGHTS_PER_WORD);
 #ifdef GQE_F16
-		uvec2 words0 = uvec2(row.eight[eight].at[0]), words1 = uvec2(row.eight[eight].at[1]);
-		vec4 low = vec4(unpackHalf2x16(words0.x), unpackHalf2x16(words0.y));
-		vec4 high = vec4(unpackHalf2x16(words1.x), unpackHalf2x16(words1.y));
+			vec2 pair = unpackHalf2x16(word);
+			w[c * GEMM_EIGHT + i] = pair.x;
+			w[c * GEMM_EIGHT + i + 1] = pair.y;
 #else
-		vec4 low = uintBitsToFloat(uvec4(uvec2(row.eight[eight].at[0]), uvec2(row.eight[eight].at[1])));
-		vec4 high = uintBitsToFloat(uvec4(uvec2(row.eight[eight].at[2]), uvec2(row.eight[eight].at[3])));
+			w[c * GEMM_EIGHT + i] = uintBitsToFloat(word);
 #endif
-		/* Not in a loop: a component chosen by a variable, even of an unrolled loop, can make a CPU driver 60 times slower. */
-		w[c * GEMM_EIGHT] = low.x;
-		w[c * GEMM_EIGHT + 1] = low.y;
-		w[c * GEMM_EIGHT + 2] = low.z;
-		w[c * GEMM_EIGHT + 3] = low.w;
-		w[c * GEMM_EIGHT + 4] = high.x;
-		w[c * GEMM_EIGHT + 5] = high.y;
-		w[c * GEMM_EIGHT + 6] = high.z;
-		w[c * GEMM_EIGHT + 7] = high.w;
-	}
-	[[unroll]] for (uint r = 0; r < config_rows; r++)
-		[[unroll]] for (uint i = 0; i < GEMM_EIGHT; i++) {
-			float x = FloatEights(a_row[r]).eight[eight].at[i];
-			[[unroll]] for (uint c = 0; c < config_columns; c++)
-				block_sum[r * config_columns + c] += x * w[c * GEMM_EIGHT + i];
 		}
+	[[unroll]] for (uint first = 0; first < config_rows; first += GEMM_ROWS_IN_TURN)
+		[[unroll]] for (uint i = 0; i < GEMM_EIGHT; i++)
+			[[unroll]] for (uint r = first; r < min(first + GEMM_ROWS_IN_TURN, config_rows); r++) {
+				float x = FloatEights(a_row[r]).eight[eight].at[i];
+				[[unroll]] for (uint c = 0; c < config_columns; c++)
+					block_sum[r * config_columns + c] += x * w[c * GEMM_EIGHT + i];
+			}
 }
 
 /* Adds the products of one depth. */
@@ -141,6 +144,9 @@ void gemm_tile()
 	}
 	[[unroll]] for (uint c = 0; c < config_columns; c++)
 		w_row[c] = w_row_address(c * config_subgroup + gl_SubgroupInvocationID);
+	if (config_uniform_loads != 0)
+		[[unroll]] for (uint column = 0; column < gemm_columns; column++)
+			w_rows[column] = w_row_address(column);
 	float sum[config_rows * config_columns];
 	[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 		sum[i] = 0.0;
