@@ -307,6 +307,22 @@ static void what_looks_alike_is_spelled_out(void **state)
 	free(page);
 }
 
+/* As `gqe report --path` writes it. */
+static void a_record_of_another_path_is_compared_by_it(void **state)
+{
+	(void)state;
+	cJSON *record = committed(), *entry;
+	cJSON_ArrayForEach(entry, member(record, "entries")) {
+		cJSON_ReplaceItemInObjectCaseSensitive(entry, "preferred", cJSON_CreateFalse());
+	}
+	write_record("forced.json", record);
+	expect(RUN("compare", COMMITTED, in_folder("forced.json")), 0, "no difference");
+	expect(RUN("compare", in_folder("forced.json"), "--html", in_folder("forced.html")), 0, "");
+	char *page = read_page(in_folder("forced.html"));
+	assert_non_null(strstr(page, "Speedup of GQE over dense GQA"));
+	free(page);
+}
+
 static void records_of_one_name_have_labels_of_their_own(void **state)
 {
 	(void)state;
@@ -675,6 +691,7 @@ int main(void)
 		cmocka_unit_test(what_may_not_be_compared_is_marked),
 		cmocka_unit_test(a_gate_does_not_pass_what_it_cannot_judge),
 		cmocka_unit_test(what_looks_alike_is_spelled_out),
+		cmocka_unit_test(a_record_of_another_path_is_compared_by_it),
 		cmocka_unit_test(records_of_one_name_have_labels_of_their_own),
 		cmocka_unit_test(clocks_that_differ_are_said),
 		cmocka_unit_test(times_of_zero_are_not_judged),

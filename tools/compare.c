@@ -342,6 +342,11 @@ static void spell_out(struct comparison *comparison)
 	}
 }
 
+bool compare_is_main(const struct comparison *comparison, size_t column, const struct record_entry *entry)
+{
+	return entry->preferred || !comparison->columns[column].has_preferred;
+}
+
 static gqe_status collect_rows(struct comparison *comparison, gqe_error *error)
 {
 	static const char *const model_whats[] = {"prefill", "decode"};
@@ -349,7 +354,7 @@ static gqe_status collect_rows(struct comparison *comparison, gqe_error *error)
 		const struct record *record = comparison->columns[c].record;
 		for (size_t i = 0; i < record->entry_count; i++) {
 			const struct record_entry *entry = &record->entries[i];
-			if (!comparison->options.all_paths && !entry->preferred)
+			if (!comparison->options.all_paths && !compare_is_main(comparison, c, entry))
 				continue;
 			const struct compare_key key = key_of(comparison, entry);
 			struct compare_row *row = row_of(comparison, &key);
@@ -438,6 +443,7 @@ static gqe_status collect_speedups(struct comparison *comparison, gqe_error *err
 			speedup->ratio[c] = (struct interval){NAN, NAN, NAN};
 			if (!gqe || !gqa)
 				continue;
+			speedup->entry[c] = gqe;
 			speedup->bound = gqa->flop / gqe->flop;
 			if (!speedup_of(comparison, gqa, gqe, &speedup->ratio[c]))
 				return error_no_memory(error);
@@ -475,6 +481,8 @@ gqe_status compare_records(struct comparison *comparison, const struct record *r
 	for (size_t i = 0; i < count; i++) {
 		comparison->columns[i].record = &records[i];
 		label_of(paths[i], comparison->columns[i].label);
+		for (size_t e = 0; e < records[i].entry_count; e++)
+			comparison->columns[i].has_preferred |= records[i].entries[e].preferred;
 	}
 	make_labels_unlike(comparison);
 	status = mark_columns(comparison, error);

@@ -57,13 +57,15 @@ struct compare_speedup {
 	struct compare_key key; /* attention "" */
 	double bound;           /* by operations */
 	struct interval ratio[COMPARE_MOST_RECORDS];
+	const struct record_entry *entry[COMPARE_MOST_RECORDS]; /* of GQE; NULL: not measured */
 };
 
 struct compare_column {
 	const struct record *record;
-	char label[32];   /* of the file's name; unlike those of the others */
-	char marked[160]; /* why this record is not judged; "" when it is */
-	size_t intervals; /* that hold together with 95% */
+	char label[32];     /* of the file's name; unlike those of the others */
+	char marked[160];   /* why this record is not judged; "" when it is */
+	size_t intervals;   /* that hold together with 95% */
+	bool has_preferred; /* false: it was made with a path that the device would not choose */
 };
 
 struct compare_options {
@@ -96,6 +98,8 @@ void comparison_free(struct comparison *comparison);
 /* "layer GQE, f32, 2048 tokens, d 1024"; the same in every format. */
 void compare_key_text(const struct compare_key *key, char *text, size_t size);
 const char *verdict_text(enum verdict verdict);
+/* Whether an entry is of the path that its record is compared by when not every path is; pictures are of that alone. */
+bool compare_is_main(const struct comparison *comparison, size_t column, const struct record_entry *entry);
 /* The rate of an entry as part of its own device's peak; NaN: not known. */
 double compare_peak_fraction(const struct comparison *comparison, size_t column, const struct record_entry *entry);
 /* The best rate of a peak, in units a second; NaN: not measured. */

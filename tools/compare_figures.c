@@ -47,6 +47,12 @@ static bool in_group(const struct compare_key *key, const struct figure_group *g
 	       memcmp(&key->shape, &group->shape, sizeof(key->shape)) == 0;
 }
 
+/* A series is of one path. */
+static bool is_shown(const struct comparison *comparison, size_t column, const struct record_entry *entry)
+{
+	return entry && compare_is_main(comparison, column, entry);
+}
+
 static int by_points(const void *a, const void *b)
 {
 	const struct figure_group *x = a, *y = b;
@@ -79,7 +85,8 @@ size_t figure_groups(const struct comparison *comparison, struct figure_group *g
 		}
 		size_t columns = 0;
 		for (size_t c = 0; c < comparison->column_count; c++)
-			columns += isfinite(speedup->ratio[c].value) && !comparison->columns[c].marked[0];
+			columns += isfinite(speedup->ratio[c].value) && !comparison->columns[c].marked[0] &&
+				   is_shown(comparison, c, speedup->entry[c]);
 		group->points += columns;
 		group->columns = columns > group->columns ? columns : group->columns;
 	}
@@ -143,7 +150,7 @@ static bool draw_speedups(const struct comparison *comparison, const struct figu
 	for (size_t c = 0; c < comparison->column_count; c++) {
 		for (size_t i = 0; i < comparison->speedup_count; i++) {
 			const struct compare_speedup *speedup = &comparison->speedups[i];
-			if (in_group(&speedup->key, group, "layer"))
+			if (in_group(&speedup->key, group, "layer") && is_shown(comparison, c, speedup->entry[c]))
 				add_point(&figure->points[figure->series_count], speedup->key.tokens, speedup->ratio[c].value,
 					  speedup->ratio[c].low, speedup->ratio[c].high);
 		}
@@ -186,7 +193,7 @@ static bool draw_peak_fractions(const struct comparison *comparison, const struc
 	for (size_t c = 0; c < comparison->column_count; c++) {
 		for (size_t i = 0; i < comparison->row_count; i++) {
 			const struct compare_row *row = &comparison->rows[i];
-			if (is_gqe_row(row, group, "layer") && row->cells[c].entry)
+			if (is_gqe_row(row, group, "layer") && is_shown(comparison, c, row->cells[c].entry))
 				add_point(&figure->points[figure->series_count], row->key.tokens,
 					  100 * compare_peak_fraction(comparison, c, row->cells[c].entry), NAN, NAN);
 		}
@@ -236,7 +243,8 @@ static bool draw_roofline(const struct comparison *comparison, const struct figu
 			for (size_t i = 0; i < comparison->row_count; i++) {
 				const struct compare_row *row = &comparison->rows[i];
 				const struct record_entry *entry = row->cells[c].entry;
-				if (!is_gqe_row(row, group, whats[w]) || !entry || entry->memory_bytes <= 0)
+				if (!is_gqe_row(row, group, whats[w]) || !is_shown(comparison, c, entry) ||
+				    entry->memory_bytes <= 0)
 					continue;
 				peak = entry->peak;
 				add_point(&figure->points[figure->series_count], entry->flop / entry->memory_bytes,
@@ -299,7 +307,7 @@ static const struct compare_row *steps_row(const struct comparison *comparison, 
 		const struct compare_row *row = &comparison->rows[i];
 		size_t count = 0;
 		for (size_t c = 0; c < comparison->column_count; c++)
-			count += row->cells[c].entry != NULL;
+			count += is_shown(comparison, c, row->cells[c].entry);
 		if (is_gqe_row(row, group, "layer") && count >= best_count) {
 			best = row;
 			best_count = count;
@@ -338,7 +346,7 @@ static bool draw_steps(const struct comparison *comparison, const struct figure_
 	size_t count = 0;
 	const struct compare_row *gqe = steps_row(comparison, group), *gqa = gqe ? dense_row(comparison, gqe) : NULL;
 	for (size_t c = 0; gqa && c < comparison->column_count; c++) {
-		if (!gqe->cells[c].entry || !gqa->cells[c].entry || !(gqa->cells[c].ms > 0))
+		if (!is_shown(comparison, c, gqe->cells[c].entry) || !gqa->cells[c].entry || !(gqa->cells[c].ms > 0))
 			continue;
 		fill_bar(comparison, c, &gqa->cells[c], "GQA", gqa->cells[c].ms, &bars[count++]);
 		fill_bar(comparison, c, &gqe->cells[c], "GQE", gqa->cells[c].ms, &bars[count++]);
