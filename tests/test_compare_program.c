@@ -146,6 +146,7 @@ static void every_format_of_a_committed_record(void **state)
 	char *page = read_page(in_folder("c.html"));
 	assert_non_null(strstr(page, "<svg"));
 	assert_non_null(strstr(page, "In short"));
+	assert_non_null(strstr(page, "&times; as fast as its dense GQA"));
 	free(page);
 }
 

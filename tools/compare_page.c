@@ -239,6 +239,16 @@ static const struct compare_row *common_row(const struct comparison *comparison,
 	return best_count > 1 ? best : NULL;
 }
 
+/* GQE against dense GQA at the work of a row of GQE; NULL: not measured. */
+static const struct compare_speedup *speedup_at(const struct comparison *comparison, const struct compare_row *row)
+{
+	for (size_t i = 0; i < comparison->speedup_count; i++)
+		for (size_t c = 0; c < comparison->column_count; c++)
+			if (row->cells[c].entry && comparison->speedups[i].entry[c] == row->cells[c].entry)
+				return &comparison->speedups[i];
+	return NULL;
+}
+
 /* The answer before the figures: who is how fast at the largest work that all were given. */
 static void append_answer(const struct comparison *comparison, struct text_buffer *page)
 {
@@ -248,6 +258,7 @@ static void append_answer(const struct comparison *comparison, struct text_buffe
 	char text[160];
 	if (!row)
 		return;
+	const struct compare_speedup *speedup = speedup_at(comparison, row);
 	compare_key_text(&row->key, text, sizeof(text));
 	page_heading(page, "In short");
 	text_append(page, "<p>The largest layer that ");
@@ -272,6 +283,8 @@ static void append_answer(const struct comparison *comparison, struct text_buffe
 		const double fraction = compare_peak_fraction(comparison, best, row->cells[best].entry);
 		if (isfinite(fraction))
 			text_append(page, ", %.2g%% of its own peak", 100 * fraction);
+		if (speedup && isfinite(speedup->ratio[best].value))
+			text_append(page, ", %.2f&times; as fast as its dense GQA", speedup->ratio[best].value);
 		if (row->cells[best].verdict == VERDICT_SAME) {
 			text_append(page, "; no difference from ");
 			text_append_escaped(page, comparison->columns[comparison->reference].label);
