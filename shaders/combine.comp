@@ -1,57 +1,77 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
-/*
- * The weighted-sum slot, then the scaling of the hard slots: GQE_COMBINE_PAIRS pairs of channels of one token an invocation, which
- * share their weights.
- */
+/* The weighted-sum slot, then the scaling of the hard slots: a token a workgroup, whose invocations are neighbouring channels. */
 #include "common/kernel.glsl"
+#include "common/lanes.glsl"
 
 GQE_DECLARE_PUSH(GQE_PUSH_COMBINE)
 
-vec2 load_pair(uint at)
+/* An invocation's channels share the loads of the weights; there are config_columns of them. */
+const uint whole_channels = config_columns * config_workgroup;
+
+uint row;
+
+uint slot_at(uint slot)
 {
-	return vec2(push.o.at[at], push.o.at[at + 1]);
+	return (row * push.o_slots + slot) * push.head_size;
 }
 
-void store_pair(uint at, vec2 value)
+float gate_of(uint slot)
 {
-	push.o.at[at] = value.x;
-	push.o.at[at + 1] = value.y;
+	return push.weighted_slot != GQE_NONE ? push.gate.at[row * push.hard_slots + slot] : 0.0;
+}
+
+float scale_of(uint slot)
+{
+	return push.scale_hard != 0 ? push.selected.at[row * push.hard_slots + slot] : 0.0;
+}
+
+/* Channels first...first + whole_channels - 1, all of which exist. */
+void combine_whole(uint first)
+{
+	float sum[config_columns];
+	[[unroll]] for (uint c = 0; c < config_columns; c++)
+		sum[c] = 0.0;
+	for (uint i = 0; i < push.hard_slots; i++) {
+		uint slot = min(i, push.hard_slots - 1); /* a CPU driver may run the loop's body once more */
+		float gate = gate_of(slot), scale = scale_of(slot);
+		[[unroll]] for (uint c = 0; c < config_columns; c++) {
+			uint at = slot_at(slot) + first + c * config_workgroup;
+			float value = load_lane(push.o, at);
+			sum[c] += gate * value;
+			if (push.scale_hard != 0)
+				push.o.at[at + gl_LocalInvocationIndex] = scale * value;
+		}
+	}
+	if (push.weighted_slot != GQE_NONE)
+		[[unroll]] for (uint c = 0; c < config_columns; c++)
+			push.o.at[slot_at(push.weighted_slot) + first + c * config_workgroup + gl_LocalInvocationIndex] = sum[c];
+}
+
+void combine_one(uint channel)
+{
+	float sum = 0.0;
+	for (uint slot = 0; slot < push.hard_slots; slot++) {
+		uint at = slot_at(slot) + channel;
+		float value = push.o.at[at];
+		sum += gate_of(slot) * value;
+		if (push.scale_hard != 0)
+			push.o.at[at] = scale_of(slot) * value;
+	}
+	if (push.weighted_slot != GQE_NONE)
+		push.o.at[slot_at(push.weighted_slot) + channel] = sum;
 }
 
 void main()
 {
-	const uint own_channels = 2 * GQE_COMBINE_PAIRS;
-	uint parts = (push.head_size + own_channels - 1) / own_channels;
-	uint i = linear_invocation();
-	uint row = i / parts;
+	row = linear_workgroup();
 	if (row >= push.rows)
 		return;
-	uint base = row * push.o_slots * push.head_size, weights = row * push.hard_slots;
-	uint channel[GQE_COMBINE_PAIRS]; /* past the last, the last pair again */
-	bool exists[GQE_COMBINE_PAIRS];
-	vec2 sum[GQE_COMBINE_PAIRS];
-	[[unroll]] for (uint p = 0; p < GQE_COMBINE_PAIRS; p++) {
-		channel[p] = i % parts * own_channels + 2 * p;
-		exists[p] = channel[p] < push.head_size;
-		channel[p] = min(channel[p], push.head_size - 2);
-		sum[p] = vec2(0.0);
-	}
-	for (uint slot = 0; slot < push.hard_slots; slot++) {
-		uint first = base + slot * push.head_size;
-		float gate = push.weighted_slot != GQE_NONE ? push.gate.at[weights + slot] : 0.0;
-		float scale = push.scale_hard != 0 ? push.selected.at[weights + slot] : 0.0;
-		[[unroll]] for (uint p = 0; p < GQE_COMBINE_PAIRS; p++) {
-			vec2 value = load_pair(first + channel[p]);
-			sum[p] += gate * value;
-			if (push.scale_hard != 0 && exists[p])
-				store_pair(first + channel[p], scale * value);
-		}
-	}
-	if (push.weighted_slot == GQE_NONE)
-		return;
-	[[unroll]] for (uint p = 0; p < GQE_COMBINE_PAIRS; p++)
-		if (exists[p])
-			store_pair(base + push.weighted_slot * push.head_size + channel[p], sum[p]);
+	uint whole = push.head_size / whole_channels * whole_channels;
+	if (whole > 0)
+		for (uint first = 0; first < whole; first += whole_channels)
+			combine_whole(min(first, whole - whole_channels));
+	for (uint channel = whole + gl_LocalInvocationIndex; channel < push.head_size; channel += config_workgroup)
+		combine_one(channel);
 }

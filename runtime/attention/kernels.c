@@ -406,8 +406,7 @@ void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights
 
 void gqe_record_combine(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_combine *push)
 {
-	uint64_t items = (uint64_t)push->rows * gqe_div_up(push->head_size, 2 * GQE_COMBINE_PAIRS);
-	record_items(recorder, GQE_KERNEL_COMBINE, weights, push, items, 6.0 * GQE_COMBINE_PAIRS * push->hard_slots);
+	record_workgroups(recorder, GQE_KERNEL_COMBINE, weights, push, push->rows, 3.0 * push->hard_slots * push->head_size);
 }
 
 void gqe_record_activation(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_activation *push)

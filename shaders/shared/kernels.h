@@ -214,9 +214,6 @@
 	U32(q_slots) U32(o_slots) U32(shared_head) /* or GQE_NONE */ U32(q_shared) U32(o_shared)                       \
 	U32(first_key) U32(key_end) U32(cache_first)
 
-/* Pairs of channels that one invocation of combine handles. */
-#define GQE_COMBINE_PAIRS 4
-
 /* combine: weighted-sum slot from the hard slots, then (scale) each hard slot times its p. */
 #define GQE_PUSH_COMBINE(IN, OUT, INOUT, U32, F32)                                                                     \
 	IN(Floats, gate)      /* [rows, hard_slots] */                                                                 \

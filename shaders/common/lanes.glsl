@@ -1,0 +1,22 @@
+/* Loads of contiguous elements by a workgroup, one an invocation. */
+#ifndef GQE_COMMON_LANES_GLSL
+#define GQE_COMMON_LANES_GLSL
+
+/*
+ * Element first + gl_LocalInvocationIndex, all of which exist; `first` is the same in the whole workgroup. With config_uniform_loads
+ * one load an invocation, each of one address: a CPU driver's compiler makes them one contiguous load, which it does not see in
+ * addresses that differ from lane to lane.
+ */
+float load_lane(Floats list, uint first)
+{
+	if (config_uniform_loads == 0)
+		return list.at[first + gl_LocalInvocationIndex];
+	float value = list.at[first];
+	[[unroll]] for (uint lane = 1; lane < config_workgroup; lane++) {
+		float other = list.at[first + lane];
+		value = gl_LocalInvocationIndex == lane ? other : value;
+	}
+	return value;
+}
+
+#endif
