@@ -1,14 +1,16 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 
-/* The Q projection of the tokens that selected an expert, one tile of one expert's list a workgroup. */
+/* The Q projection of the tokens that selected an expert, rotated, one tile of one expert's list a workgroup. */
 #include "common/kernel.glsl"
 
 GQE_DECLARE_PUSH(GQE_PUSH_GEMM_GATHERED)
 
+#define GQE_PAIRS
 #include "common/gemm_tile.glsl"
+#include "common/divide.glsl"
 
-uint first_w_row;  /* of the expert */
+uint expert;
 uint first_entry, entry_count;
 uint first_column; /* in the expert's columns */
 
@@ -19,36 +21,34 @@ uint tile_entry(uint row)
 
 uint tile_a_row(uint row)
 {
-	return tile_entry(row) / push.q_slots;
+	return divide(tile_entry(row), push.q_slots, push.q_slots_inverse).x;
 }
 
-uint tile_w_row(uint column)
+HeadPair tile_pair(uint column)
 {
-	return first_w_row + min(first_column + column, push.width_per_expert - 1);
+	uint number = first_column / 2 + column, last = push.head_size / 2 - 1;
+	uint pair = min(number, last);
+	return HeadPair(number <= last, expert, pair, rope_channels(pair));
 }
 
-float tile_bias(uint column)
+void store_pair(uint row, HeadPair pair, vec2 value)
 {
-	return push.has_bias != 0 ? push.bias.at[tile_w_row(column)] : 0.0;
-}
-
-void tile_store(uint row, uint column, float value)
-{
-	column += first_column;
-	if (row >= entry_count || column >= push.width_per_expert)
+	if (row >= entry_count || !pair.exists)
 		return;
-	push.q.at[tile_entry(row) * push.width_per_expert + column] = value;
+	uint base = tile_entry(row) * push.head_size;
+	push.q.at[base + pair.channels.x] = value.x * push.scale;
+	push.q.at[base + pair.channels.y] = value.y * push.scale;
 }
 
 void main()
 {
-	uint column_tiles = (push.width_per_expert + gemm_columns - 1) / gemm_columns;
+	uint column_tiles = (push.head_size + gemm_columns - 1) / gemm_columns;
 	uint number = linear_workgroup();
 	uint tile = number / column_tiles;
 	if (tile >= uint(push.tile_count.at[0]))
 		return;
 	first_column = number % column_tiles * gemm_columns;
-	first_w_row = uint(push.tiles.at[3 * tile]) * push.width_per_expert;
+	expert = uint(push.tiles.at[3 * tile]);
 	first_entry = uint(push.tiles.at[3 * tile + 1]);
 	entry_count = uint(push.tiles.at[3 * tile + 2]);
 	gemm_tile();

@@ -47,9 +47,13 @@ void group_softmax(uint base, uint top)
 		push.probability.at[base + m] = exp_nonpositive(push.logits.at[base + m] - largest) / sum;
 }
 
-void select(uint base, uint output_index, uint expert)
+/* `slot`: of the token's `slots`. */
+void select(uint row, uint base, uint slot, uint slots, uint expert)
 {
+	uint output_index = row * slots + slot;
 	push.experts.at[output_index] = int(expert);
+	if (push.has_expert_slots != 0)
+		push.expert_slots.at[base + expert] = int(slot);
 	push.selected.at[output_index] = push.probability.at[base + expert];
 }
 
@@ -62,22 +66,24 @@ void main()
 	float sum = 0.0;
 	for (uint g = 0; g < push.groups; g++) {
 		uint base = (row * push.groups + g) * push.experts_per_group;
-		uint first = row * slots + g * push.top_k;
+		uint first = g * push.top_k;
 		uvec2 taken = uvec2(0);
+		for (uint m = 0; m < push.has_expert_slots * push.experts_per_group; m++)
+			push.expert_slots.at[base + m] = -1;
 		for (uint j = 0; j < push.top_k; j++) {
 			uint expert = best_of_rest(base, taken);
 			taken[expert / 32] |= 1u << (expert % 32);
 			if (j == 0)
 				group_softmax(base, expert);
 			if (push.slot_order == 0)
-				select(base, first + j, expert);
+				select(row, base, first + j, slots, expert);
 			sum += push.probability.at[base + expert];
 		}
 		if (push.slot_order != 0) {
 			uint j = 0;
 			for (uint m = 0; m < push.experts_per_group; m++)
 				if (is_taken(taken, m))
-					select(base, first + j++, m);
+					select(row, base, first + j++, slots, m);
 		}
 	}
 	for (uint i = row * slots; i < (row + 1) * slots; i++)

@@ -106,6 +106,18 @@ static void f32_agrees_with_every_golden(void **state)
 	close_context(&context);
 }
 
+/* Whichever of them the device would choose for so few tokens. */
+static void both_modes_of_queries_agree(void **state)
+{
+	(void)state;
+	for (gqe_query_mode mode = GQE_QUERIES_GATHERED; mode <= GQE_QUERIES_DENSE; mode++) {
+		gqe_context *context = open_device(&(gqe_context_params){.force_queries = mode});
+		print_message("%s queries\n", gqe_query_mode_name(mode));
+		assert_int_equal(check_all(context, GQE_DTYPE_F32), GOLDEN_COUNT);
+		close_context(&context);
+	}
+}
+
 /* The upper paths multiply in f16; on a CPU the device would not choose them. */
 static void f16_agrees_on_every_path(void **state)
 {
@@ -164,6 +176,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(f32_agrees_with_every_golden),
+		cmocka_unit_test(both_modes_of_queries_agree),
 		cmocka_unit_test(f16_agrees_or_is_refused),
 		cmocka_unit_test(f16_agrees_on_every_path),
 	};

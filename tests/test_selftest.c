@@ -44,9 +44,10 @@ static void every_kernel_passes_with_every_seed(void **state)
 static void every_kernel_passes_up_to_4099_tokens(void **state)
 {
 	(void)state;
-	static const char *const kernels[] = {
-		"embed",      "norm",     "gemm",     "gemm_gathered",  "route",     "expert_count", "expert_scan", "balance",
-		"rope_query", "kv_store", "kv_widen", "expert_scatter", "attention", "combine",      "activation",  "nll"};
+	static const char *const kernels[] = {"embed",        "norm",        "gemm",           "gemm_gathered", "route",
+					      "expert_count", "expert_scan", "balance",        "rope_turns",    "gemm_heads",
+					      "kv_mean",      "kv_widen",    "expert_scatter", "attention",     "combine",
+					      "activation",   "nll"};
 	if (small_scale()) {
 		print_message("not at this scale\n");
 		skip();

@@ -8,7 +8,7 @@
 enum { BUDGET_SECONDS = 4 };
 
 struct results {
-	uint32_t count, changed, gathered;
+	uint32_t count, changed, gathered, queries;
 	bool stop;
 };
 
@@ -26,7 +26,12 @@ static void on_result(void *user, const gqe_tune_result *result)
 	bool is_attention = strcmp(result->kernel, "attention") == 0;
 	results->count++;
 	results->gathered += strcmp(result->kernel, "gemm_gathered") == 0;
-	results->changed += memcmp(&result->before, &result->after, sizeof(result->before)) != 0;
+	bool is_queries = strcmp(result->kernel, "queries") == 0;
+	results->queries += is_queries;
+	results->changed += is_queries ? result->queries_before != result->queries_after
+				       : memcmp(&result->before, &result->after, sizeof(result->before)) != 0;
+	assert_int_equal(is_queries, result->queries_before != 0);
+	assert_int_equal(is_queries, result->queries_after != 0);
 	assert_true(result->candidates >= 1 && result->rejected < result->candidates);
 	assert_int_equal(result->head_dim, is_attention ? 32 : 0);
 	assert_true(result->up_to == 0 || result->above < result->up_to);
@@ -99,8 +104,9 @@ static void what_was_measured_is_used_and_remembered(void **state)
 	gqe_context *context = open_with_cache(folder);
 	assert_int_equal(gqe_context_tuned_count(context), 0);
 	assert_ok(tune(context, BUDGET_SECONDS, &results, &stored, &error), &error);
-	assert_true(results.count > 0 && results.count <= 9);
+	assert_true(results.count > 0 && results.count <= 13);
 	assert_true(results.count < 3 || results.gathered > 0);
+	assert_true(results.queries <= 4);
 	assert_int_equal(gqe_context_tuned_count(context), results.changed);
 	assert_true(stored);
 	check_layer(context);

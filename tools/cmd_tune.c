@@ -94,6 +94,10 @@ static void add_json(struct tuning_report *report, const gqe_tune_result *result
 	cJSON_AddNumberToObject(object, "up_to", result->up_to);
 	cJSON_AddNumberToObject(object, "candidates", result->candidates);
 	cJSON_AddNumberToObject(object, "rejected", result->rejected);
+	if (result->queries_before != 0) {
+		cJSON_AddStringToObject(object, "queries_before", gqe_query_mode_name(result->queries_before));
+		cJSON_AddStringToObject(object, "queries_after", gqe_query_mode_name(result->queries_after));
+	}
 	add_tile(object, "before", &result->before, result->before_ms);
 	add_tile(object, "after", &result->after, result->after_ms);
 	cJSON_AddItemToArray(report->results, object);
@@ -112,8 +116,13 @@ static void on_result(void *user, const gqe_tune_result *result)
 	}
 	progress_end(&report->progress);
 	describe_work(result, work, sizeof(work));
-	describe_tile(&result->before, before, sizeof(before));
-	describe_tile(&result->after, after, sizeof(after));
+	if (result->queries_before != 0) {
+		snprintf(before, sizeof(before), "%s", gqe_query_mode_name(result->queries_before));
+		snprintf(after, sizeof(after), "%s", gqe_query_mode_name(result->queries_after));
+	} else {
+		describe_tile(&result->before, before, sizeof(before));
+		describe_tile(&result->after, after, sizeof(after));
+	}
 	printf("  %-14s %-9s %-4s %9s  %-9s %9.3f ms  %-9s %9.3f ms  %5.2f  %u\n", result->kernel, gqe_path_name(result->path),
 	       gqe_dtype_name(result->dtype), work, before, result->before_ms, after, result->after_ms, gain, result->candidates);
 	fflush(stdout);
@@ -194,11 +203,12 @@ gqe_status cmd_tune(int argc, char **argv)
 	const struct command_line line = {
 		.command = "tune",
 		.synopsis = "[--budget SECONDS] [--config C] [OPTIONS]",
-		.description = "Measures on the device which tiles its kernels are fastest with, checks the winners against the "
-			       "reference,\n"
-			       "and stores them in the cache folder: every later run on this device and driver uses them. Ctrl-C "
-			       "stops, and\n"
-			       "keeps what is finished.",
+		.description =
+			"Measures on the device which tiles and modes its kernels are fastest with, checks the winners against the "
+			"reference,\n"
+			"and stores them in the cache folder: every later run on this device and driver uses them. Ctrl-C "
+			"stops, and\n"
+			"keeps what is finished.",
 		.groups = groups,
 		.group_count = 2,
 	};

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct option_choice query_choices[] = {{"gathered", GQE_QUERIES_GATHERED}, {"dense", GQE_QUERIES_DENSE}, {0}};
 static const struct option_choice path_choices[] = {{"scalar", GQE_PATH_SCALAR},   {"subgroup", GQE_PATH_SUBGROUP},
 						    {"packed", GQE_PATH_PACKED},   {"matrix", GQE_PATH_MATRIX},
 						    {"matrix2", GQE_PATH_MATRIX2}, {0}};
@@ -22,6 +23,8 @@ const struct option program_options[] = {
 	 "most device memory to use, such as 512M or 2G (default: 90% of the heap)"},
 	{"--path", 0, "PATH", OPTION_CHOICE, AT(path), 0, 0, path_choices,
 	 "kernel path: scalar, subgroup, packed, matrix or matrix2 (default: the best; see gqe devices)"},
+	{"--queries", 0, "gathered|dense", OPTION_CHOICE, AT(queries), 0, 0, query_choices,
+	 "how GQE layers compute queries (default: what is faster, as far as was measured)"},
 	{"--threads", 0, "N", OPTION_NUMBER, AT(threads), 1, 1024, NULL, "host threads of the reference (default: all processors)"},
 	{"--cache-dir", 0, "DIR", OPTION_TEXT, AT(cache_dir), 0, 0, NULL,
 	 "folder of the pipeline cache; '' for none (default: ~/.cache/gqe)"},
@@ -111,6 +114,7 @@ gqe_status program_context(const struct program *program, gqe_context **context,
 		.device = program_device(program),
 		.memory_limit = program->memory_limit,
 		.force_path = (gqe_path)program->path,
+		.force_queries = (gqe_query_mode)program->queries,
 		.cache_dir = program->cache_dir,
 		.validation = program->validate,
 		.threads = program->threads,

@@ -13,7 +13,8 @@ struct program {
 	bool json;
 	const char *device; /* NULL: the environment's GQE_DEVICE, or auto */
 	uint64_t memory_limit;
-	int path; /* gqe_path, 0: the best */
+	int path;    /* gqe_path, 0: the best */
+	int queries; /* gqe_query_mode, 0: what is faster */
 	bool validate;
 	const char *cache_dir;
 	uint32_t threads;

@@ -135,6 +135,19 @@ typedef struct gqe_matrix_shape {
 #define GQE_MAX_MATRIX_SHAPES 8
 
 /*
+ * How a GQE layer gets the queries of the slots: for each expert those of the tokens that selected it, or all experts' queries in
+ * one product that keeps what was selected. Both compute the same; which is faster depends on the device and on the number of
+ * tokens.
+ */
+typedef enum gqe_query_mode {
+	GQE_QUERIES_GATHERED = 1,
+	GQE_QUERIES_DENSE,
+} gqe_query_mode;
+
+/* "gathered" or "dense". [any] */
+GQE_API const char *gqe_query_mode_name(gqe_query_mode mode);
+
+/*
  * What a device and driver make of a path. Before the paths packed, matrix and matrix2 are used by default for the first time, each
  * kernel is compared with the reference on small shapes, and timed against the subgroup path. One that is not in order is disabled:
  * the kernel runs on the next path below. The verdict is kept in the cache folder.
@@ -273,6 +286,7 @@ typedef struct gqe_context_params {
 	 */
 	bool low_impact;
 	const struct gqe_vulkan_import *vulkan; /* <gqe/gqe_vulkan.h>: the application's own Vulkan; NULL: the library's */
+	gqe_query_mode force_queries;           /* 0: what is faster, as far as was measured */
 } gqe_context_params;
 
 /* Opens a device. `params` may be NULL. [any] */

@@ -90,7 +90,8 @@ typedef struct gqe_bench_params {
 	uint64_t seed; /* 0: a fixed default */
 	/* Asked between submits, on the calling thread, by create and sample; true: they return GQE_CANCELLED. May be NULL. */
 	bool (*cancelled)(void *user);
-	void *user; /* of cancelled */
+	void *user;             /* of cancelled */
+	gqe_query_mode queries; /* of GQE; 0: as a layer of the context has them */
 } gqe_bench_params;
 
 /* A layer, a part of it, or a peak, ready to be timed. */

@@ -24,18 +24,20 @@ typedef struct gqe_tile_info {
 
 /* What came out for one kernel, dtype and amount of work. Valid during the call. */
 typedef struct gqe_tune_result {
-	const char *kernel;   /* "attention", "gemm", "gemm_gathered" */
-	gqe_path path;        /* of the variant measured */
-	gqe_dtype dtype;      /* of weights and KV cache */
-	uint32_t head_dim;    /* attention's; 0 for other kernels */
-	uint32_t above;       /* for more rows of work than that: tokens; attention: tokens times slots of a KV head */
-	uint32_t up_to;       /* and at most so many; 0: any number */
-	uint32_t candidates;  /* tiles that were tried, the library's own included */
-	uint32_t rejected;    /* of them: did not build, or did not agree with the reference */
-	gqe_tile_info before; /* the library's own tile */
-	gqe_tile_info after;  /* the winner; the same when nothing is clearly faster */
-	double before_ms;     /* median of the library's own tile; samples of both are taken in turn */
-	double after_ms;      /* median of the winner */
+	const char *kernel;            /* "attention", "gemm", "gemm_gathered"; "queries": which of gqe_query_mode */
+	gqe_path path;                 /* of the variant measured */
+	gqe_dtype dtype;               /* of weights and KV cache */
+	uint32_t head_dim;             /* attention's; 0 for other kernels */
+	uint32_t above;                /* for more rows of work than that: tokens; attention: tokens times slots of a KV head */
+	uint32_t up_to;                /* and at most so many; 0: any number */
+	uint32_t candidates;           /* tiles, or modes, that were tried, the library's own included */
+	uint32_t rejected;             /* of them: did not build, or did not agree with the reference */
+	gqe_tile_info before;          /* the library's own tile */
+	gqe_tile_info after;           /* the winner; the same when nothing is clearly faster */
+	double before_ms;              /* median of the library's own tile; samples of both are taken in turn */
+	double after_ms;               /* median of the winner */
+	gqe_query_mode queries_before; /* of "queries", whose tiles are those of the modes; else 0 */
+	gqe_query_mode queries_after;
 } gqe_tune_result;
 
 /* For gqe_tune. */

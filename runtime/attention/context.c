@@ -9,6 +9,7 @@ struct gqe_context {
 	struct gqe_vulkan *vulkan; /* NULL: the reference */
 	gqe_path path;
 	bool path_is_forced;
+	gqe_query_mode queries; /* 0: not forced */
 	uint32_t threads;
 	char *cache_dir; /* NULL: the user's */
 	struct gqe_tuning *tuning;
@@ -34,6 +35,17 @@ const char *gqe_path_name(gqe_path path)
 		return "matrix";
 	case GQE_PATH_MATRIX2:
 		return "matrix2";
+	}
+	return "?";
+}
+
+const char *gqe_query_mode_name(gqe_query_mode mode)
+{
+	switch (mode) {
+	case GQE_QUERIES_GATHERED:
+		return "gathered";
+	case GQE_QUERIES_DENSE:
+		return "dense";
 	}
 	return "?";
 }
@@ -72,8 +84,9 @@ static gqe_status load_knowledge(gqe_context *context, const char *cache_dir, gq
 	if (cache_dir != NULL)
 		memcpy(context->cache_dir, cache_dir, bytes);
 	gqe_tuning_load(context->tuning, context->vulkan, cache_dir);
-	if (context->tuning->count > 0)
-		gqe_log_write(&context->log, GQE_LOG_INFO, "%u tiles measured on this device by gqe tune", context->tuning->count);
+	if (context->tuning->count + context->tuning->query_count > 0)
+		gqe_log_write(&context->log, GQE_LOG_INFO, "%u choices measured on this device by gqe tune",
+			      context->tuning->count + context->tuning->query_count);
 	gqe_status status = gqe_verdicts_create(&context->verdicts, error);
 	if (status != GQE_OK)
 		return status;
@@ -106,6 +119,7 @@ static gqe_status open_device(gqe_context *context, const gqe_context_params *pa
 	gqe_device_info *info = &context->vulkan->info;
 	gqe_device_info_paths(info, &context->vulkan->capabilities);
 	context->path_is_forced = params->force_path != 0;
+	context->queries = params->force_queries;
 	status = choose_path(info, params->force_path, &context->path, error);
 	if (status == GQE_OK)
 		status = load_knowledge(context, params->cache_dir, error);
@@ -123,6 +137,9 @@ gqe_status gqe_context_create(const gqe_context_params *caller_params, gqe_conte
 	gqe_status status = gqe_copy_params(&params, sizeof(params), caller_params, error);
 	if (status != GQE_OK)
 		return status;
+	if (params.force_queries > GQE_QUERIES_DENSE)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_context_create: there is no mode %d of queries",
+				(int)params.force_queries);
 	gqe_context *made = calloc(1, sizeof(*made));
 	if (made == NULL)
 		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no host memory for a context");
@@ -200,6 +217,7 @@ struct gqe_recorder gqe_context_recorder(const gqe_context *context, struct gqe_
 		.steps = steps,
 		.capabilities = &context->vulkan->capabilities,
 		.path = context->path,
+		.queries = context->queries,
 		.tuning = context->tuning,
 		.verdicts = context->path_is_forced ? NULL : context->verdicts,
 	};

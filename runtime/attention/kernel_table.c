@@ -23,17 +23,22 @@
 #include "gemm_gathered_scalar_f32.h"
 #include "gemm_gathered_subgroup_f16.h"
 #include "gemm_gathered_subgroup_f32.h"
+#include "gemm_heads_matrix_f16.h"
+#include "gemm_heads_scalar_f16.h"
+#include "gemm_heads_scalar_f32.h"
+#include "gemm_heads_subgroup_f16.h"
+#include "gemm_heads_subgroup_f32.h"
 #include "gemm_matrix_f16.h"
 #include "gemm_scalar_f16.h"
 #include "gemm_scalar_f32.h"
 #include "gemm_subgroup_f16.h"
 #include "gemm_subgroup_f32.h"
-#include "kv_store_scalar_f16.h"
-#include "kv_store_scalar_f32.h"
+#include "kv_mean_scalar_f16.h"
+#include "kv_mean_scalar_f32.h"
 #include "kv_widen_scalar_f16.h"
 #include "nll_scalar_f32.h"
 #include "norm_scalar_f32.h"
-#include "rope_query_scalar_f32.h"
+#include "rope_turns_scalar_f32.h"
 #include "route_scalar_f32.h"
 
 /* A kernel's variants lie in this order; one that does not exist has no SPIR-V, and NO_VARIANT never has. */
@@ -60,14 +65,15 @@ enum { SCALAR_F32, SCALAR_F16, SUBGROUP_F32, SUBGROUP_F16, PACKED_F16, MATRIX_F1
 #define VARIANTS_EMBED SCALAR_VARIANTS
 #define VARIANTS_NORM ONE_VARIANT
 #define VARIANTS_GEMM MATRIX_VARIANTS
+#define VARIANTS_GEMM_HEADS MATRIX_VARIANTS
 #define VARIANTS_GEMM_GATHERED MATRIX_VARIANTS
 #define VARIANTS_ROUTE ONE_VARIANT
 #define VARIANTS_EXPERT_COUNT ONE_VARIANT
 #define VARIANTS_EXPERT_SCAN ONE_VARIANT
 #define VARIANTS_EXPERT_SCATTER ONE_VARIANT
 #define VARIANTS_BALANCE ONE_VARIANT
-#define VARIANTS_ROPE_QUERY ONE_VARIANT
-#define VARIANTS_KV_STORE SCALAR_VARIANTS
+#define VARIANTS_ROPE_TURNS ONE_VARIANT
+#define VARIANTS_KV_MEAN SCALAR_VARIANTS
 #define VARIANTS_KV_WIDEN F16_VARIANT
 #define VARIANTS_ATTENTION UPPER_VARIANTS
 #define VARIANTS_COMBINE ONE_VARIANT

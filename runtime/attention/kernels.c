@@ -92,7 +92,7 @@ void gqe_record_norm(const struct gqe_recorder *recorder, gqe_dtype weights, con
 	record_workgroups(recorder, GQE_KERNEL_NORM, weights, push, push->rows, 6.0 * push->width);
 }
 
-/* Columns of a tile of gemm or gemm_gathered. */
+/* Columns of a tile of a product. */
 static uint32_t gemm_columns(const struct gqe_prepared *prepared)
 {
 	if (gqe_is_matrix_path(prepared->choice.path))
@@ -126,7 +126,14 @@ static uint32_t gemm_depth_at_once(const struct gqe_recorder *recorder, const st
 void gqe_record_gemm(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm *push)
 {
 	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_GEMM, weights, push->rows, 0);
-	const struct gqe_gemm_layout layout = {push->a, push->w, push->cols, push->depth, push->a_stride, push->w_stride};
+	const struct gqe_gemm_layout layout = {
+		.a = push->a,
+		.w = push->w,
+		.cols = push->cols,
+		.depth = push->depth,
+		.a_stride = push->a_stride,
+		.w_stride = push->w_stride,
+	};
 	prepared.specialization.values[GQE_CONFIG_staged] = gqe_gemm_is_staged(&prepared, &layout);
 	uint64_t row_tiles = gqe_div_up(push->rows, prepared.tile.rows);
 	uint64_t column_tiles = gqe_div_up(push->cols, gemm_columns(&prepared));
@@ -143,6 +150,43 @@ void gqe_record_gemm(const struct gqe_recorder *recorder, gqe_dtype weights, con
 		}
 		dispatch(recorder, &prepared, &range, row_tiles * column_tiles, NULL, 2.0 * range.rows * range.cols * range.depth);
 	}
+}
+
+/* What cannot be split over its depth, as it ends with more than a sum. */
+static bool fits_depth(const struct gqe_recorder *recorder, const struct gqe_prepared *prepared, uint32_t depth)
+{
+	if (depth <= gemm_depth_at_once(recorder, prepared))
+		return true;
+	gqe_error error;
+	gqe_fail(&error, GQE_ERROR_USAGE, "a hidden size of %u is more than loops of this driver handle on the %s path", depth,
+		 gqe_path_name(prepared->choice.path));
+	gqe_steps_fail(recorder->steps, &error);
+	return false;
+}
+
+void gqe_record_gemm_heads(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t target,
+			   const struct gqe_push_gemm_heads *push)
+{
+	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_GEMM_HEADS, weights, push->rows, 0);
+	if (!fits_depth(recorder, &prepared, push->depth))
+		return;
+	const struct gqe_gemm_layout layout = {
+		.a = push->a,
+		.w = push->w,
+		.cols = push->heads * push->head_size,
+		.head_size = push->head_size,
+		.depth = push->depth,
+		.a_stride = push->a_stride,
+		.w_stride = push->w_stride,
+	};
+	prepared.specialization.values[GQE_CONFIG_staged] = gqe_gemm_is_staged(&prepared, &layout);
+	prepared.specialization.values[GQE_CONFIG_target] = gqe_heads_target(weights, target);
+	struct gqe_push_gemm_heads filled = *push;
+	filled.tokens_inverse = GQE_INVERSE(push->tokens);
+	filled.pairs_inverse = GQE_INVERSE(push->head_size / 2);
+	uint64_t workgroups =
+		(uint64_t)gqe_div_up(push->rows, prepared.tile.rows) * gqe_div_up(layout.cols, gemm_columns(&prepared));
+	dispatch(recorder, &prepared, &filled, workgroups, NULL, 2.0 * push->rows * layout.cols * push->depth);
 }
 
 struct gqe_gathered_tile gqe_gathered_tile_of(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t rows, uint32_t width)
@@ -163,22 +207,26 @@ void gqe_record_gemm_gathered(const struct gqe_recorder *recorder, gqe_dtype wei
 			      const struct gqe_buffer *dispatch_buffer, uint32_t rows, uint32_t entries_per_row)
 {
 	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_GEMM_GATHERED, weights, rows, 0);
-	if (push->depth > gemm_depth_at_once(recorder, &prepared)) {
-		gqe_error error;
-		gqe_fail(&error, GQE_ERROR_USAGE, "a hidden size of %u is more than loops of this driver handle on the %s path",
-			 push->depth, gqe_path_name(prepared.choice.path));
-		gqe_steps_fail(recorder->steps, &error);
+	if (!fits_depth(recorder, &prepared, push->depth))
 		return;
-	}
-	const struct gqe_gemm_layout layout = {push->a,     push->w,        push->width_per_expert,
-					       push->depth, push->a_stride, push->w_stride};
+	const struct gqe_gemm_layout layout = {
+		.a = push->a,
+		.w = push->w,
+		.cols = push->head_size,
+		.head_size = push->head_size,
+		.depth = push->depth,
+		.a_stride = push->a_stride,
+		.w_stride = push->w_stride,
+	};
 	prepared.specialization.values[GQE_CONFIG_staged] = gqe_gemm_is_staged(&prepared, &layout);
-	double work = 2.0 * rows * entries_per_row * push->width_per_expert * push->depth;
+	struct gqe_push_gemm_gathered filled = *push;
+	filled.q_slots_inverse = GQE_INVERSE(push->q_slots);
+	double work = 2.0 * rows * entries_per_row * push->head_size * push->depth;
 	/* Every expert may have one tile that is not full. */
 	uint64_t entries = (uint64_t)rows * entries_per_row, tiles = entries / prepared.tile.rows + GQE_MAX_EXPERTS;
 	tiles = tiles < entries ? tiles : entries;
-	uint64_t column_tiles = gqe_div_up(push->width_per_expert, gemm_columns(&prepared));
-	dispatch(recorder, &prepared, push, tiles * column_tiles, dispatch_buffer, work);
+	uint64_t column_tiles = gqe_div_up(push->head_size, gemm_columns(&prepared));
+	dispatch(recorder, &prepared, &filled, tiles * column_tiles, dispatch_buffer, work);
 }
 
 void gqe_record_route(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_route *push)
@@ -217,17 +265,15 @@ void gqe_record_balance(const struct gqe_recorder *recorder, gqe_dtype weights, 
 	record_workgroups(recorder, GQE_KERNEL_BALANCE, weights, push, experts, (double)push->rows * (1 + push->top_k));
 }
 
-void gqe_record_rope_query(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_rope_query *push)
+void gqe_record_rope_turns(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_rope_turns *push)
 {
-	uint64_t items = (uint64_t)push->rows * gqe_div_up(push->q_slots, GQE_ROPE_HEADS) * (push->head_size / 2);
-	record_items(recorder, GQE_KERNEL_ROPE_QUERY, weights, push, items, 14 * GQE_ROPE_HEADS);
+	uint64_t items = (uint64_t)gqe_div_up(push->rows, GQE_ROPE_ROWS) * (push->head_size / 2);
+	record_items(recorder, GQE_KERNEL_ROPE_TURNS, weights, push, items, 10 * GQE_ROPE_ROWS);
 }
 
-void gqe_record_kv_store(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_kv_store *push)
+void gqe_record_kv_mean(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_kv_mean *push)
 {
-	uint32_t head_groups = gqe_div_up(push->source_heads + push->mean_head, GQE_ROPE_HEADS);
-	uint64_t items = (uint64_t)push->rows * head_groups * (push->head_size / 2);
-	record_items(recorder, GQE_KERNEL_KV_STORE, weights, push, items, 12 * GQE_ROPE_HEADS);
+	record_items(recorder, GQE_KERNEL_KV_MEAN, weights, push, (uint64_t)push->rows * push->head_size, 4.0 * push->source_heads);
 }
 
 void gqe_record_kv_widen(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_kv_widen *push)

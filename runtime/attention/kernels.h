@@ -40,6 +40,7 @@ struct gqe_recorder {
 	struct gqe_steps *steps;
 	const struct gqe_capabilities *capabilities;
 	gqe_path path;
+	gqe_query_mode queries;          /* 0: by measurement */
 	const struct gqe_tuning *tuning; /* NULL: nothing was measured on this device */
 	struct gqe_verdicts *verdicts;   /* NULL: every path may be used */
 };
@@ -55,8 +56,8 @@ GQE_RECORD(expert_count, EXPERT_COUNT)
 GQE_RECORD(expert_scan, EXPERT_SCAN)
 GQE_RECORD(expert_scatter, EXPERT_SCATTER)
 GQE_RECORD(balance, BALANCE)
-GQE_RECORD(rope_query, ROPE_QUERY)
-GQE_RECORD(kv_store, KV_STORE)
+GQE_RECORD(rope_turns, ROPE_TURNS)
+GQE_RECORD(kv_mean, KV_MEAN)
 GQE_RECORD(kv_widen, KV_WIDEN)
 GQE_RECORD(combine, COMBINE)
 GQE_RECORD(activation, ACTIVATION)
@@ -80,6 +81,9 @@ void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights
 /* Loop iterations that attention's invocations make, at most, for the least keys a dispatch can handle. */
 uint32_t gqe_attention_pass_iterations(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
 				       const struct gqe_push_attention *push);
+/* `target`: GQE_TARGET_... */
+void gqe_record_gemm_heads(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t target,
+			   const struct gqe_push_gemm_heads *push);
 /* The grid comes from expert_scan's `dispatch`; `rows` (tokens of the pass) and `groups` * `top_k` are for the work estimate. */
 void gqe_record_gemm_gathered(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm_gathered *push,
 			      const struct gqe_buffer *dispatch, uint32_t rows, uint32_t entries_per_row);

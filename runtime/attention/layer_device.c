@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "attention/tuning.h"
+
 _Static_assert(GQE_LAYER_STEP_COUNT <= (int)GQE_STEP_LABELS, "the parts of a layer are labels of steps");
 
 uint32_t gqe_layer_most_rows(const gqe_layer_config *config)
@@ -62,12 +64,16 @@ void gqe_kv_cache_reserve(struct gqe_arena *arena, struct gqe_kv_cache *cache, c
 }
 
 void gqe_layer_scratch_reserve(struct gqe_arena *arena, struct gqe_layer_scratch *scratch, const gqe_layer_config *config,
-			       uint64_t rows)
+			       gqe_dtype dtype, uint64_t rows)
 {
 	const struct gqe_layer_shape shape = gqe_layer_shape_of(config);
 	const uint64_t head_bytes = (uint64_t)config->head_dim * sizeof(float);
-	gqe_arena_reserve(arena, &scratch->k, rows * shape.source_heads * head_bytes);
-	gqe_arena_reserve(arena, &scratch->v, rows * shape.source_heads * head_bytes);
+	if (config->rope != GQE_ROPE_NONE)
+		gqe_arena_reserve(arena, &scratch->turns, rows * head_bytes);
+	if (dtype == GQE_DTYPE_F16) {
+		gqe_arena_reserve(arena, &scratch->wide_k, rows * shape.source_heads * head_bytes);
+		gqe_arena_reserve(arena, &scratch->wide_v, rows * shape.source_heads * head_bytes);
+	}
 	gqe_arena_reserve(arena, &scratch->q, rows * shape.q_slots * head_bytes);
 	gqe_arena_reserve(arena, &scratch->o, rows * shape.o_slots * head_bytes);
 	gqe_arena_reserve(arena, &scratch->attention_state, rows * shape.q_slots * 2 * sizeof(float));
@@ -86,35 +92,28 @@ void gqe_layer_scratch_reserve(struct gqe_arena *arena, struct gqe_layer_scratch
 	gqe_arena_reserve(arena, &scratch->tile_count, words);
 	gqe_arena_reserve(arena, &scratch->dispatch, 3 * words);
 	gqe_arena_reserve(arena, &scratch->entries, rows * shape.routed_slots * words);
-}
-
-/* A projection of x into columns of a wider output: `c` is the address of the first column, `c_stride` the whole width. */
-static void record_projection(const struct gqe_recorder *recorder, const struct gqe_matrix *matrix, const struct gqe_matrix *bias,
-			      uint32_t first_row, uint32_t cols, uint32_t rows, uint64_t x, uint64_t residual, uint64_t c,
-			      uint32_t c_stride)
-{
-	gqe_record_gemm(recorder, matrix->dtype,
-			&(struct gqe_push_gemm){
-				.a = x,
-				.w = gqe_matrix_row(matrix, first_row),
-				.bias = bias->rows == 0 ? 0 : bias->buffer.address + first_row * sizeof(float),
-				.residual = residual,
-				.c = c,
-				.rows = rows,
-				.cols = cols,
-				.depth = matrix->cols,
-				.a_stride = matrix->cols,
-				.w_stride = matrix->stride,
-				.c_stride = c_stride,
-				.has_bias = bias->rows != 0,
-				.has_residual = residual != 0,
-			});
+	gqe_arena_reserve(arena, &scratch->expert_slots, rows * config->heads * words);
 }
 
 void gqe_record_linear(const struct gqe_recorder *recorder, const struct gqe_matrix *matrix, const struct gqe_matrix *bias,
 		       uint32_t rows, uint64_t x, uint64_t residual, uint64_t y)
 {
-	record_projection(recorder, matrix, bias, 0, matrix->rows, rows, x, residual, y, matrix->rows);
+	gqe_record_gemm(recorder, matrix->dtype,
+			&(struct gqe_push_gemm){
+				.a = x,
+				.w = gqe_matrix_row(matrix, 0),
+				.bias = gqe_matrix_row(bias, 0),
+				.residual = residual,
+				.c = y,
+				.rows = rows,
+				.cols = matrix->rows,
+				.depth = matrix->cols,
+				.a_stride = matrix->cols,
+				.w_stride = matrix->stride,
+				.c_stride = matrix->rows,
+				.has_bias = bias->rows != 0,
+				.has_residual = residual != 0,
+			});
 }
 
 static uint32_t rope_kind(const gqe_layer_config *config)
@@ -130,70 +129,114 @@ static uint32_t rope_kind(const gqe_layer_config *config)
 	return GQE_ROPE_KIND_NONE;
 }
 
+void gqe_record_layer_turns(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)
+{
+	if (run->config->rope == GQE_ROPE_NONE)
+		return;
+	gqe_record_rope_turns(recorder, run->weights->dtype,
+			      &(struct gqe_push_rope_turns){
+				      .rope_high = run->rope->high.address,
+				      .rope_low = run->rope->low.address,
+				      .turns = run->scratch->turns.address,
+				      .rows = run->batch * run->tokens,
+				      .tokens = run->tokens,
+				      .position = run->position,
+				      .head_size = run->config->head_dim,
+			      });
+}
+
+/* What is the same for all projections to heads: x times `heads` of a matrix, from head `first_head` on. The caller says where to.
+ */
+static struct gqe_push_gemm_heads heads_push(const struct gqe_layer_run *run, enum gqe_layer_tensor tensor, uint32_t first_head,
+					     uint32_t heads, bool rotated, double scale)
+{
+	const gqe_layer_config *config = run->config;
+	const struct gqe_matrix *matrix = &run->weights->weight[tensor], *bias = &run->weights->bias[tensor];
+	const uint32_t first_row = first_head * config->head_dim;
+	const bool has_turns = rotated && config->rope != GQE_ROPE_NONE;
+	return (struct gqe_push_gemm_heads){
+		.a = run->x,
+		.w = gqe_matrix_row(matrix, first_row),
+		.bias = bias->rows == 0 ? 0 : bias->buffer.address + first_row * sizeof(float),
+		.turns = has_turns ? run->scratch->turns.address : 0,
+		.rows = run->batch * run->tokens,
+		.tokens = run->tokens,
+		.heads = heads,
+		.head_size = config->head_dim,
+		.depth = matrix->cols,
+		.a_stride = matrix->cols,
+		.w_stride = matrix->stride,
+		.has_bias = bias->rows != 0,
+		.rope_kind = has_turns ? rope_kind(config) : GQE_ROPE_KIND_NONE,
+		.scale = (float)scale,
+	};
+}
+
+/* Heads of K or V of every token into the cache, from its head `cache_head` on. */
+static void record_cache_heads(const struct gqe_recorder *recorder, const struct gqe_layer_run *run,
+			       const struct gqe_layer_shape *shape, enum gqe_layer_tensor tensor, uint32_t heads,
+			       uint32_t cache_head, bool rotated, const struct gqe_buffer *cache)
+{
+	const uint64_t token_bytes = run->config->head_dim * gqe_dtype_size(run->cache->dtype);
+	struct gqe_push_gemm_heads push = heads_push(run, tensor, 0, heads, rotated, 1.0);
+	push.result = cache->address + ((uint64_t)cache_head * run->cache->capacity + run->position) * token_bytes;
+	push.sequence_stride = shape->cache_heads * run->cache->capacity;
+	push.token_stride = 1;
+	push.head_stride = run->cache->capacity;
+	gqe_record_gemm_heads(recorder, run->weights->dtype, GQE_TARGET_CACHE, &push);
+}
+
 /* Dense K and V of every token, rotated, into the cache (spec 2.1, 2.4, 2.6). */
 static void record_kv(const struct gqe_recorder *recorder, const struct gqe_layer_run *run, const struct gqe_layer_shape *shape)
 {
 	const gqe_layer_config *config = run->config;
-	const struct gqe_layer_weights *weights = run->weights;
-	const struct gqe_layer_scratch *scratch = run->scratch;
-	const uint32_t rows = run->batch * run->tokens;
-	const uint32_t width = shape->source_heads * config->head_dim;
-	const uint32_t group_width = config->kv_heads * config->head_dim;
+	const struct gqe_kv_cache *cache = run->cache;
+	const uint32_t groups = config->kv_heads;
 	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_KV_PROJ);
-	record_projection(recorder, &weights->weight[GQE_LAYER_K], &weights->bias[GQE_LAYER_K], 0, group_width, rows, run->x, 0,
-			  scratch->k.address, width);
-	record_projection(recorder, &weights->weight[GQE_LAYER_V], &weights->bias[GQE_LAYER_V], 0, group_width, rows, run->x, 0,
-			  scratch->v.address, width);
-	if (shape->source_heads > config->kv_heads) {
-		const uint64_t offset = group_width * sizeof(float);
-		record_projection(recorder, &weights->weight[GQE_LAYER_K_SHARED], &weights->bias[GQE_LAYER_K_SHARED], 0,
-				  config->head_dim, rows, run->x, 0, scratch->k.address + offset, width);
-		record_projection(recorder, &weights->weight[GQE_LAYER_V_SHARED], &weights->bias[GQE_LAYER_V_SHARED], 0,
-				  config->head_dim, rows, run->x, 0, scratch->v.address + offset, width);
+	if (!run->has_turns)
+		gqe_record_layer_turns(recorder, run);
+	record_cache_heads(recorder, run, shape, GQE_LAYER_K, groups, 0, true, &cache->k);
+	record_cache_heads(recorder, run, shape, GQE_LAYER_V, groups, 0, false, &cache->v);
+	if (shape->source_heads > groups) {
+		record_cache_heads(recorder, run, shape, GQE_LAYER_K_SHARED, 1, groups, true, &cache->k);
+		record_cache_heads(recorder, run, shape, GQE_LAYER_V_SHARED, 1, groups, false, &cache->v);
 	}
-	gqe_record_kv_store(recorder, weights->dtype,
-			    &(struct gqe_push_kv_store){
-				    .rope_high = run->rope->high.address,
-				    .rope_low = run->rope->low.address,
-				    .k = scratch->k.address,
-				    .v = scratch->v.address,
-				    .k_cache = run->cache->k.address,
-				    .v_cache = run->cache->v.address,
-				    .rows = rows,
-				    .tokens = run->tokens,
-				    .position = run->position,
-				    .capacity = run->cache->capacity,
-				    .source_heads = shape->source_heads,
-				    .mean_head = shape->mean_head,
-				    .head_size = config->head_dim,
-				    .rope_kind = rope_kind(config),
-			    });
+	if (shape->mean_head != 0)
+		gqe_record_kv_mean(recorder, cache->dtype,
+				   &(struct gqe_push_kv_mean){
+					   .k_cache = cache->k.address,
+					   .v_cache = cache->v.address,
+					   .rows = run->batch * run->tokens,
+					   .tokens = run->tokens,
+					   .position = run->position,
+					   .capacity = cache->capacity,
+					   .source_heads = shape->source_heads,
+					   .head_size = config->head_dim,
+				   });
 }
 
-/* Router, top-k and the token list of each expert (spec 2.2). */
-void gqe_record_layer_routing(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)
+/* How the pass gets its queries. */
+static gqe_query_mode query_mode(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)
+{
+	const gqe_layer_config *config = run->config;
+	const uint32_t rows = run->batch * run->tokens, per_group = config->heads / config->kv_heads;
+	if (recorder->queries != 0)
+		return recorder->queries;
+	gqe_query_mode measured =
+		gqe_tuning_find_queries(recorder->tuning, recorder->path, run->weights->dtype, per_group, config->top_k, rows);
+	return measured != 0 ? measured
+			     : gqe_tile_query_mode(recorder->capabilities, recorder->path, rows,
+						   (double)rows * config->top_k / per_group);
+}
+
+/* The tokens of each expert. */
+static void record_expert_lists(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)
 {
 	const gqe_layer_config *config = run->config;
 	const struct gqe_layer_scratch *scratch = run->scratch;
 	const uint32_t rows = run->batch * run->tokens;
 	const uint32_t per_group = config->heads / config->kv_heads;
 	const gqe_dtype dtype = run->weights->dtype;
-	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_ROUTER);
-	gqe_record_linear(recorder, &run->weights->weight[GQE_LAYER_ROUTER], &run->weights->bias[GQE_LAYER_ROUTER], rows, run->x, 0,
-			  scratch->logits.address);
-	gqe_record_route(recorder, dtype,
-			 &(struct gqe_push_route){
-				 .logits = scratch->logits.address,
-				 .probability = scratch->probability.address,
-				 .experts = scratch->experts.address,
-				 .selected = scratch->selected.address,
-				 .gate = scratch->gate.address,
-				 .rows = rows,
-				 .groups = config->kv_heads,
-				 .experts_per_group = per_group,
-				 .top_k = config->top_k,
-				 .slot_order = config->slot_order == GQE_SLOT_ORDER_EXPERT,
-			 });
 	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_EXPERT_LISTS);
 	gqe_record_expert_count(recorder, dtype,
 				&(struct gqe_push_expert_count){
@@ -229,68 +272,120 @@ void gqe_record_layer_routing(const struct gqe_recorder *recorder, const struct 
 				  });
 }
 
-void gqe_record_layer_gathered(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)
+/* Router and top-k (spec 2.2), and the token list of each expert if the queries are gathered. */
+void gqe_record_layer_routing(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)
 {
 	const gqe_layer_config *config = run->config;
-	const struct gqe_layer_shape shape = gqe_layer_shape_of(config);
 	const struct gqe_layer_scratch *scratch = run->scratch;
-	const struct gqe_matrix *matrix = &run->weights->weight[GQE_LAYER_Q];
-	const struct gqe_matrix *bias = &run->weights->bias[GQE_LAYER_Q];
-	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_Q_PROJ);
-	gqe_record_gemm_gathered(recorder, matrix->dtype,
+	const uint32_t rows = run->batch * run->tokens;
+	const uint32_t per_group = config->heads / config->kv_heads;
+	const gqe_dtype dtype = run->weights->dtype;
+	const bool is_dense = query_mode(recorder, run) == GQE_QUERIES_DENSE;
+	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_ROUTER);
+	gqe_record_linear(recorder, &run->weights->weight[GQE_LAYER_ROUTER], &run->weights->bias[GQE_LAYER_ROUTER], rows, run->x, 0,
+			  scratch->logits.address);
+	gqe_record_route(recorder, dtype,
+			 &(struct gqe_push_route){
+				 .logits = scratch->logits.address,
+				 .probability = scratch->probability.address,
+				 .experts = scratch->experts.address,
+				 .selected = scratch->selected.address,
+				 .gate = scratch->gate.address,
+				 .expert_slots = is_dense ? scratch->expert_slots.address : 0,
+				 .rows = rows,
+				 .groups = config->kv_heads,
+				 .experts_per_group = per_group,
+				 .top_k = config->top_k,
+				 .slot_order = config->slot_order == GQE_SLOT_ORDER_EXPERT,
+				 .has_expert_slots = is_dense,
+			 });
+	if (!is_dense)
+		record_expert_lists(recorder, run);
+}
+
+/* The softmax uses exp2, hence log2(e). */
+static double query_scale(const gqe_layer_config *config)
+{
+	return 1.4426950408889634 / sqrt(config->head_dim);
+}
+
+/* The push constants for heads of the matrix from `first_head` on, into slots from `first_slot` on. */
+static struct gqe_push_gemm_heads queries_push(const struct gqe_layer_run *run, uint32_t first_head, uint32_t heads,
+					       uint32_t first_slot)
+{
+	const gqe_layer_config *config = run->config;
+	const uint32_t slots = gqe_layer_shape_of(config).q_slots;
+	struct gqe_push_gemm_heads push = heads_push(run, GQE_LAYER_Q, first_head, heads, true, query_scale(config));
+	push.result = run->scratch->q.address + (uint64_t)first_slot * config->head_dim * sizeof(float);
+	push.sequence_stride = run->tokens * slots;
+	push.token_stride = slots;
+	push.head_stride = 1;
+	return push;
+}
+
+/* Of every token. */
+static void record_dense_queries(const struct gqe_recorder *recorder, const struct gqe_layer_run *run, uint32_t first_head,
+				 uint32_t heads, uint32_t first_slot)
+{
+	const struct gqe_push_gemm_heads push = queries_push(run, first_head, heads, first_slot);
+	gqe_record_gemm_heads(recorder, run->weights->dtype, GQE_TARGET_SLOTS, &push);
+}
+
+/* Of every token for the experts that it selected and `shared_heads` more. */
+static void record_selected_queries(const struct gqe_recorder *recorder, const struct gqe_layer_run *run, uint32_t shared_heads,
+				    uint32_t shared_slot)
+{
+	struct gqe_push_gemm_heads push = queries_push(run, 0, run->config->heads + shared_heads, 0);
+	push.expert_slots = run->scratch->expert_slots.address;
+	push.experts = run->config->heads;
+	push.shared_slot = shared_slot;
+	gqe_record_gemm_heads(recorder, run->weights->dtype, GQE_TARGET_CHOSEN, &push);
+}
+
+static void record_gathered_queries(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)
+{
+	const struct gqe_layer_shape shape = gqe_layer_shape_of(run->config);
+	const struct gqe_layer_scratch *scratch = run->scratch;
+	const struct gqe_push_gemm_heads like = heads_push(run, GQE_LAYER_Q, 0, 0, true, query_scale(run->config));
+	gqe_record_gemm_gathered(recorder, run->weights->dtype,
 				 &(struct gqe_push_gemm_gathered){
-					 .a = run->x,
-					 .w = gqe_matrix_row(matrix, 0),
-					 .bias = gqe_matrix_row(bias, 0),
+					 .a = like.a,
+					 .w = like.w,
+					 .bias = like.bias,
+					 .turns = like.turns,
 					 .tiles = scratch->tiles.address,
 					 .tile_count = scratch->tile_count.address,
 					 .entries = scratch->entries.address,
 					 .q = scratch->q.address,
 					 .q_slots = shape.q_slots,
-					 .width_per_expert = config->head_dim,
-					 .depth = config->hidden_size,
-					 .a_stride = config->hidden_size,
-					 .w_stride = matrix->stride,
-					 .has_bias = bias->rows != 0,
+					 .head_size = like.head_size,
+					 .depth = like.depth,
+					 .a_stride = like.a_stride,
+					 .w_stride = like.w_stride,
+					 .has_bias = like.has_bias,
+					 .rope_kind = like.rope_kind,
+					 .scale = like.scale,
 				 },
 				 &scratch->dispatch, run->batch * run->tokens, shape.routed_slots);
 }
 
-/* A query for every slot (spec 2.3, 2.4, 2.6): gathered by expert, or dense; the shared head's for every token. */
-static void record_queries(const struct gqe_recorder *recorder, const struct gqe_layer_run *run,
-			   const struct gqe_layer_shape *shape)
+void gqe_record_layer_queries(const struct gqe_recorder *recorder, const struct gqe_layer_run *run, bool with_shared)
 {
 	const gqe_layer_config *config = run->config;
-	const struct gqe_layer_scratch *scratch = run->scratch;
-	const struct gqe_matrix *matrix = &run->weights->weight[GQE_LAYER_Q];
-	const struct gqe_matrix *bias = &run->weights->bias[GQE_LAYER_Q];
-	const uint32_t rows = run->batch * run->tokens;
-	const uint32_t width = shape->q_slots * config->head_dim;
-	const uint32_t routed_rows = config->heads * config->head_dim; /* of the weight matrix */
-	if (config->attention == GQE_ATTENTION_GQE) {
-		gqe_record_layer_routing(recorder, run);
-		gqe_record_layer_gathered(recorder, run);
-	}
+	const uint32_t shared_slot = gqe_layer_shape_of(config).q_shared;
+	const uint32_t shared_heads = with_shared && shared_slot != GQE_NONE ? 1 : 0;
 	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_Q_PROJ);
-	if (config->attention == GQE_ATTENTION_GQA)
-		record_projection(recorder, matrix, bias, 0, routed_rows, rows, run->x, 0, scratch->q.address, width);
-	if (shape->q_shared != GQE_NONE)
-		record_projection(recorder, matrix, bias, routed_rows, config->head_dim, rows, run->x, 0,
-				  scratch->q.address + (uint64_t)shape->q_shared * config->head_dim * sizeof(float), width);
-	gqe_record_rope_query(
-		recorder, run->weights->dtype,
-		&(struct gqe_push_rope_query){
-			.rope_high = run->rope->high.address,
-			.rope_low = run->rope->low.address,
-			.q = scratch->q.address,
-			.rows = rows,
-			.tokens = run->tokens,
-			.position = run->position,
-			.q_slots = shape->q_slots,
-			.head_size = config->head_dim,
-			.rope_kind = rope_kind(config),
-			.scale = (float)(1.4426950408889634 / sqrt(config->head_dim)), /* log2(e): the softmax uses exp2 */
-		});
+	if (config->attention == GQE_ATTENTION_GQA) {
+		record_dense_queries(recorder, run, 0, config->heads, 0);
+		return;
+	}
+	if (query_mode(recorder, run) == GQE_QUERIES_DENSE) {
+		record_selected_queries(recorder, run, shared_heads, shared_slot);
+		return;
+	}
+	record_gathered_queries(recorder, run);
+	if (shared_heads > 0)
+		record_dense_queries(recorder, run, config->heads, shared_heads, shared_slot);
 }
 
 void gqe_record_layer_attention(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)
@@ -319,11 +414,10 @@ void gqe_record_layer_attention(const struct gqe_recorder *recorder, const struc
 				     .q_shared = shape.q_shared,
 				     .o_shared = shape.o_shared,
 			     },
-			     /* Projected K and V are in the cache by now. */
 			     &(struct gqe_wide_scratch){
-				     .k = scratch->k.address,
-				     .v = scratch->v.address,
-				     .elements = scratch->k.size / sizeof(float),
+				     .k = scratch->wide_k.address,
+				     .v = scratch->wide_v.address,
+				     .elements = scratch->wide_k.size / sizeof(float),
 			     });
 }
 
@@ -339,7 +433,9 @@ void gqe_record_layer(const struct gqe_recorder *recorder, const struct gqe_laye
 		gqe_steps_label(recorder->steps, GQE_LAYER_STEP_OTHER);
 		return;
 	}
-	record_queries(recorder, run, &shape);
+	if (!dense)
+		gqe_record_layer_routing(recorder, run);
+	gqe_record_layer_queries(recorder, run, true);
 	gqe_record_layer_attention(recorder, run);
 	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_COMBINE);
 	if (!dense && (shape.weighted_slot != GQE_NONE || config->scale_expert_slots))

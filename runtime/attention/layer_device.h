@@ -46,7 +46,8 @@ void gqe_kv_cache_reserve(struct gqe_arena *arena, struct gqe_kv_cache *cache, c
 
 /* What a layer needs between its steps; layers that run one after another share it. Sizes for rows = B * chunk. */
 struct gqe_layer_scratch {
-	struct gqe_buffer k, v;            /* [rows, source_heads, d_h] */
+	struct gqe_buffer turns;           /* [rows, d_h / 2, 2]: rope_turns' */
+	struct gqe_buffer wide_k, wide_v;  /* [rows, source_heads, d_h]; absent unless the cache is f16: see gqe_wide_scratch */
 	struct gqe_buffer q;               /* [rows, q_slots, d_h] */
 	struct gqe_buffer o;               /* [rows, o_slots, d_h] */
 	struct gqe_buffer attention_state; /* [rows, q_slots, 2]; see the kernel's push constants */
@@ -54,10 +55,12 @@ struct gqe_layer_scratch {
 	struct gqe_buffer logits, probability;                          /* [rows, N] */
 	struct gqe_buffer experts, selected, gate;                      /* [rows, G, k] */
 	struct gqe_buffer counts, tiles, tile_count, dispatch, entries; /* expert lists */
+	struct gqe_buffer expert_slots;                                 /* [rows, N] */
 };
 
+/* `dtype`: the cache's. */
 void gqe_layer_scratch_reserve(struct gqe_arena *arena, struct gqe_layer_scratch *scratch, const gqe_layer_config *config,
-			       uint64_t rows);
+			       gqe_dtype dtype, uint64_t rows);
 
 struct gqe_layer_run {
 	const gqe_layer_config *config;
@@ -67,6 +70,7 @@ struct gqe_layer_run {
 	const struct gqe_rope_tables *rope;
 	uint32_t batch, tokens; /* tokens of each sequence in this pass */
 	uint32_t position;      /* of the first of them */
+	bool has_turns;         /* an earlier layer of the same pass has left the angles in the scratch */
 	uint64_t x;             /* address of [B, T, d] */
 	uint64_t residual;      /* address of [B, T, d] or 0; added to y */
 	uint64_t y;             /* address of [B, T, d], may be `residual`, not `x`; 0: only the KV cache is filled */
@@ -75,11 +79,13 @@ struct gqe_layer_run {
 /* Appends the layer's steps, labelled by enum gqe_layer_step; label 0 afterwards. */
 void gqe_record_layer(const struct gqe_recorder *recorder, const struct gqe_layer_run *run);
 /*
- * Parts of it, for measurements: the router and the expert lists; the gathered projection of the routed slots' queries, which needs
- * the lists (both GQE only); attention over the scratch's q and the cache, which needs no weights.
+ * Parts of it, for measurements: the angles; the router and what its queries' mode needs (GQE only); the projection of the queries
+ * of all heads or routed slots, with or without the shared head's, which needs both; attention over the scratch's q and the cache,
+ * which needs no weights.
  */
+void gqe_record_layer_turns(const struct gqe_recorder *recorder, const struct gqe_layer_run *run);
 void gqe_record_layer_routing(const struct gqe_recorder *recorder, const struct gqe_layer_run *run);
-void gqe_record_layer_gathered(const struct gqe_recorder *recorder, const struct gqe_layer_run *run);
+void gqe_record_layer_queries(const struct gqe_recorder *recorder, const struct gqe_layer_run *run, bool with_shared);
 void gqe_record_layer_attention(const struct gqe_recorder *recorder, const struct gqe_layer_run *run);
 
 /* Appends y = x * matrix^T + bias + residual over dense rows; addresses, 0 for no residual. The model's projections use it too. */

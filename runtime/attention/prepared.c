@@ -2,6 +2,12 @@
 
 #include <string.h>
 
+/* Dense products share their tiles. */
+static enum gqe_kernel tiled_like(enum gqe_kernel kernel)
+{
+	return kernel == GQE_KERNEL_GEMM_HEADS ? GQE_KERNEL_GEMM : kernel;
+}
+
 struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, const struct gqe_tuning *tuning,
 				struct gqe_verdicts *verdicts, enum gqe_kernel kernel, gqe_path path, gqe_dtype weights,
 				uint32_t work_rows, uint32_t head_dim)
@@ -12,9 +18,11 @@ struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, con
 		if (prepared.choice.path >= GQE_PATH_PACKED &&
 		    gqe_verdicts_forbid(verdicts, kernel, prepared.choice.path, head_dim))
 			continue;
-		const struct gqe_tile *tuned = gqe_tuning_find(tuning, kernel, prepared.choice.path, weights, work_rows, head_dim);
-		prepared.tile =
-			tuned != NULL ? *tuned : gqe_tile_choose(capabilities, kernel, prepared.choice.path, work_rows, head_dim);
+		const struct gqe_tile *tuned =
+			gqe_tuning_find(tuning, tiled_like(kernel), prepared.choice.path, weights, work_rows, head_dim);
+		prepared.tile = tuned != NULL ? *tuned
+					      : gqe_tile_choose(capabilities, tiled_like(kernel), prepared.choice.path, work_rows,
+								head_dim);
 		if (prepared.tile.rows > 0)
 			break;
 	}
@@ -54,6 +62,17 @@ bool gqe_attention_is_staged(const struct gqe_prepared *prepared, uint32_t head_
 	return gqe_matrix_channels(&prepared->tile, head_dim) != head_dim || keys < prepared->tile.columns;
 }
 
+uint32_t gqe_heads_target(gqe_dtype weights, uint32_t target)
+{
+	return target == GQE_TARGET_CACHE && weights == GQE_DTYPE_F32 ? GQE_TARGET_SLOTS : target;
+}
+
+/* Whether every matrix of the tile has rows of w at equal distances. */
+static bool has_whole_pairs(const struct gqe_tile *tile, const struct gqe_gemm_layout *layout)
+{
+	return layout->head_size == 0 || (tile->columns / 2 % tile->matrix.n == 0 && layout->head_size / 2 % tile->matrix.n == 0);
+}
+
 bool gqe_gemm_is_staged(const struct gqe_prepared *prepared, const struct gqe_gemm_layout *layout)
 {
 	if (!gqe_is_matrix_path(prepared->choice.path))
@@ -61,7 +80,7 @@ bool gqe_gemm_is_staged(const struct gqe_prepared *prepared, const struct gqe_ge
 	bool is_whole = layout->cols % prepared->tile.columns == 0 && layout->depth % GQE_GEMM_MATRIX_SLICE == 0;
 	/* Loads of 16 bytes: four f32 of `a`, eight f16 of w. */
 	bool is_aligned = layout->a % 16 == 0 && layout->w % 16 == 0 && layout->a_stride % 4 == 0 && layout->w_stride % 8 == 0;
-	return !is_whole || !is_aligned;
+	return !is_whole || !is_aligned || !has_whole_pairs(&prepared->tile, layout);
 }
 
 static void visit_forms(const struct gqe_prepared_case *found,
@@ -72,15 +91,21 @@ static void visit_forms(const struct gqe_prepared_case *found,
 	bool is_attention = found->kernel == GQE_KERNEL_ATTENTION;
 	bool needs_stage = is_attention && gqe_attention_is_staged(&found->prepared, found->head_dim, UINT32_MAX);
 	bool can_stage = gqe_is_matrix_path(found->path);
+	uint32_t last_target = found->kernel == GQE_KERNEL_GEMM_HEADS ? GQE_TARGET_CHOSEN : GQE_TARGET_SLOTS;
 	for (uint32_t staged = needs_stage; staged <= can_stage; staged++)
-		for (uint32_t split = 0; split <= is_attention; split++) {
-			struct gqe_prepared_case form = *found;
-			form.is_staged = staged;
-			form.is_split = split;
-			form.prepared.specialization.values[GQE_CONFIG_staged] = staged;
-			form.prepared.specialization.values[GQE_CONFIG_split] = split;
-			visit(user, &form);
-		}
+		for (uint32_t split = 0; split <= is_attention; split++)
+			for (uint32_t target = GQE_TARGET_SLOTS; target <= last_target; target++) {
+				struct gqe_prepared_case form = *found;
+				if (gqe_heads_target(found->weights, target) != target)
+					continue;
+				form.is_staged = staged;
+				form.is_split = split;
+				form.target = target;
+				form.prepared.specialization.values[GQE_CONFIG_staged] = staged;
+				form.prepared.specialization.values[GQE_CONFIG_split] = split;
+				form.prepared.specialization.values[GQE_CONFIG_target] = target;
+				visit(user, &form);
+			}
 }
 
 /* Every tile of one kernel. Work is limited by powers of two in the tile table, so between them nothing changes. */

@@ -261,7 +261,10 @@ static bool fits_matrices(const struct gqe_capabilities *capabilities, enum gqe_
 		has_shape |= shape->m == own->m && shape->n == own->n && shape->k == own->k;
 	}
 	bool is_power = (tile->rows & (tile->rows - 1)) == 0; /* rows and lanes divide each other */
-	return has_shape && is_power && tile->rows % own->m == 0 && tile->columns % matrix_column_step(kernel, tile) == 0;
+	/* Pairs of channels are in one matrix or in two. */
+	bool has_pairs = kernel == GQE_KERNEL_ATTENTION || tile->columns == own->n || tile->columns % (2 * own->n) == 0;
+	return has_shape && has_pairs && is_power && tile->rows % own->m == 0 &&
+	       tile->columns % matrix_column_step(kernel, tile) == 0;
 }
 
 /* f32 values a lane holds for each row of an attention tile: o by channel, the scores, running maximum and sum. */
@@ -307,6 +310,33 @@ struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enu
 	return tile;
 }
 
+/*
+ * Queries of all experts in one product cost no lists, and are better for few tokens; `up_to`: that many for an expert. The first
+ * row that fits is taken.
+ */
+static const struct query_row {
+	gqe_path path; /* 0: any */
+	enum device_class device;
+	double up_to;
+	const char *measured_on;
+} query_rows[] = {
+	{GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 2, "lavapipe 22.3; bench/NOTES.md"},
+	{GQE_PATH_SUBGROUP, CPU_DRIVER, 2, "lavapipe 26.1; bench/NOTES.md"},
+	{0, ANY_DEVICE, 0.5, "not measured: for one token the lists are three dispatches more, and the products are the same"},
+};
+
+gqe_query_mode gqe_tile_query_mode(const struct gqe_capabilities *capabilities, gqe_path path, uint32_t rows,
+				   double rows_per_expert)
+{
+	enum device_class device = device_class_of(capabilities);
+	const struct query_row *row = query_rows;
+	while ((row->path != 0 && row->path != path) ||
+	       !(row->device == ANY_DEVICE || row->device == device || (row->device == CPU_DRIVER && device == CPU_LANE_LOADS)))
+		row++;
+	bool all_are_selected = rows_per_expert == rows;
+	return all_are_selected || rows_per_expert <= row->up_to ? GQE_QUERIES_DENSE : GQE_QUERIES_GATHERED;
+}
+
 bool gqe_tile_has_lane_rows(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
 			    const struct gqe_tile *tile)
 {
@@ -334,6 +364,10 @@ bool gqe_tile_is_legal(const struct gqe_capabilities *capabilities, enum gqe_ker
 	if (tile->workgroup == 0 || tile->workgroup > capabilities->max_workgroup_invocations)
 		return false;
 	if (kernel == GQE_KERNEL_GEMM_GATHERED && tile->rows < gathered_least_rows(up_to))
+		return false;
+	/* Pairs of channels are in one lane, or in two that have nothing else. */
+	bool is_product = kernel == GQE_KERNEL_GEMM || kernel == GQE_KERNEL_GEMM_GATHERED;
+	if (is_product && tile->columns % 2 != 0 && !(tile->columns == 1 && path == GQE_PATH_SUBGROUP))
 		return false;
 	if (gqe_is_matrix_path(path) && !fits_matrices(capabilities, kernel, tile))
 		return false;

@@ -45,6 +45,13 @@ struct gqe_tile gqe_tile_choose(const struct gqe_capabilities *capabilities, enu
 				uint32_t work_rows, uint32_t head_dim);
 
 /*
+ * How queries are computed faster when an expert has so many of a pass's tokens on average, and that many there are in all: by what
+ * was measured on devices of the class.
+ */
+gqe_query_mode gqe_tile_query_mode(const struct gqe_capabilities *capabilities, gqe_path path, uint32_t rows,
+				   double rows_per_expert);
+
+/*
  * Whether attention with this tile has a row of it in each lane (specialization constant lane_rows): on a CPU driver for which what
  * all lanes load alike is one load, when the tile has as many rows as lanes.
  */

@@ -56,9 +56,51 @@ void gqe_tuning_remove(struct gqe_tuning *tuning, const struct gqe_tuned_tile *e
 		tuning->tiles[place] = tuning->tiles[--tuning->count];
 }
 
+static bool queries_are_for(const struct gqe_tuned_queries *entry, gqe_path path, gqe_dtype weights, uint32_t experts_per_group,
+			    uint32_t top_k)
+{
+	return entry->path == (uint32_t)path && entry->weights == (uint32_t)weights &&
+	       entry->experts_per_group == experts_per_group && entry->top_k == top_k;
+}
+
+gqe_query_mode gqe_tuning_find_queries(const struct gqe_tuning *tuning, gqe_path path, gqe_dtype weights,
+				       uint32_t experts_per_group, uint32_t top_k, uint32_t tokens)
+{
+	for (uint32_t i = 0; tuning != NULL && i < tuning->query_count; i++) {
+		const struct gqe_tuned_queries *entry = &tuning->queries[i];
+		if (tokens > entry->above && (entry->up_to == 0 || tokens <= entry->up_to) &&
+		    queries_are_for(entry, path, weights, experts_per_group, top_k))
+			return (gqe_query_mode)entry->mode;
+	}
+	return 0;
+}
+
+bool gqe_tuning_set_queries(struct gqe_tuning *tuning, const struct gqe_tuned_queries *entry)
+{
+	uint32_t place = 0;
+	for (; place < tuning->query_count; place++) {
+		const struct gqe_tuned_queries *known = &tuning->queries[place];
+		if (queries_are_for(known, (gqe_path)entry->path, (gqe_dtype)entry->weights, entry->experts_per_group,
+				    entry->top_k) &&
+		    known->above == entry->above && known->up_to == entry->up_to)
+			break;
+	}
+	if (entry->mode == 0) {
+		if (place < tuning->query_count)
+			tuning->queries[place] = tuning->queries[--tuning->query_count];
+		return true;
+	}
+	if (place == GQE_MAX_TUNED_QUERIES)
+		return false;
+	tuning->queries[place] = *entry;
+	if (place == tuning->query_count)
+		tuning->query_count++;
+	return true;
+}
+
 static void cache_file(struct gqe_cache_file *file, const struct gqe_vulkan *vulkan, const char *cache_dir)
 {
-	gqe_cache_file_init(file, vulkan, cache_dir, "tiles", gqe_kernel_table_hash() ^ sizeof(struct gqe_tuned_tile));
+	gqe_cache_file_init(file, vulkan, cache_dir, "tiles", gqe_kernel_table_hash() ^ sizeof(struct gqe_tuning));
 }
 
 /* The file is ours and whole; still, nothing that comes from a file may make a pipeline that the device does not allow. */
@@ -75,20 +117,23 @@ void gqe_tuning_load(struct gqe_tuning *tuning, const struct gqe_vulkan *vulkan,
 {
 	struct gqe_cache_file file;
 	size_t bytes = 0;
-	tuning->count = 0;
+	tuning->count = tuning->query_count = 0;
 	cache_file(&file, vulkan, cache_dir);
 	uint8_t *content = gqe_cache_file_read(&file, vulkan, &bytes);
-	uint32_t count = 0;
-	if (content != NULL && bytes >= sizeof(count))
-		memcpy(&count, content, sizeof(count));
-	if (count > GQE_MAX_TUNED_TILES || bytes != sizeof(count) + count * sizeof(struct gqe_tuned_tile))
-		count = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		struct gqe_tuned_tile entry;
-		memcpy(&entry, content + sizeof(count) + i * sizeof(entry), sizeof(entry));
-		if (is_usable(&entry, vulkan))
-			gqe_tuning_set(tuning, &entry);
+	const size_t tiles_at = offsetof(struct gqe_tuning, tiles);
+	struct gqe_tuning *stored = calloc(1, sizeof(*stored));
+	if (stored != NULL && content != NULL && bytes >= tiles_at && bytes <= sizeof(*stored))
+		memcpy(stored, content, bytes);
+	if (stored != NULL && stored->count <= GQE_MAX_TUNED_TILES && stored->query_count <= GQE_MAX_TUNED_QUERIES &&
+	    bytes == tiles_at + stored->count * sizeof(stored->tiles[0])) {
+		for (uint32_t i = 0; i < stored->count; i++)
+			if (is_usable(&stored->tiles[i], vulkan))
+				gqe_tuning_set(tuning, &stored->tiles[i]);
+		for (uint32_t i = 0; i < stored->query_count; i++)
+			if (stored->queries[i].mode == GQE_QUERIES_GATHERED || stored->queries[i].mode == GQE_QUERIES_DENSE)
+				gqe_tuning_set_queries(tuning, &stored->queries[i]);
 	}
+	free(stored);
 	free(content);
 	gqe_cache_file_release(&file);
 }

@@ -11,7 +11,8 @@
 /* Shorter than this a sample is made of launching and of clocks that are too coarse. */
 #define LEAST_SLOW_SECONDS 50e-6
 
-const enum gqe_kernel gqe_checked_kernels[GQE_CHECKED_KERNELS] = {GQE_KERNEL_ATTENTION, GQE_KERNEL_GEMM, GQE_KERNEL_GEMM_GATHERED};
+const enum gqe_kernel gqe_checked_kernels[GQE_CHECKED_KERNELS] = {GQE_KERNEL_ATTENTION, GQE_KERNEL_GEMM, GQE_KERNEL_GEMM_HEADS,
+								  GQE_KERNEL_GEMM_GATHERED};
 
 const char *gqe_path_verdict_name(gqe_path_verdict verdict)
 {

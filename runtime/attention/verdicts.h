@@ -18,7 +18,7 @@
 #define GQE_SLOW_RATIO 5.0
 
 /* The kernels that have upper paths. */
-#define GQE_CHECKED_KERNELS 3
+#define GQE_CHECKED_KERNELS 4
 extern const enum gqe_kernel gqe_checked_kernels[GQE_CHECKED_KERNELS];
 
 /* Fixed-size members only. */

@@ -138,6 +138,8 @@ gqe_status gqe_bench_create(gqe_context *context, const gqe_bench_params *caller
 	if (status == GQE_OK)
 		status = gqe_steps_enable_timing(made->steps, error);
 	made->recorder = gqe_context_recorder(context, made->steps);
+	if (params.queries != 0)
+		made->recorder.queries = params.queries;
 	if (status == GQE_OK && is_layer(params.what))
 		status = gqe_context_check_paths(context, params.dtype, params.config->head_dim, error);
 	if (status == GQE_OK && is_layer(params.what))

@@ -132,7 +132,7 @@ static gqe_status fill_buffer(const struct gqe_bench_layer *layer, const struct 
 	return gqe_steps_run(recorder->steps, layer->params.cancelled, layer->params.user, error);
 }
 
-/* K and V before the computed tokens; for attention alone all of them, and the queries as rope_query leaves them. */
+/* K and V before the computed tokens; for attention alone all of them, and the queries as their projection leaves them. */
 static gqe_status fill_context(const struct gqe_bench_layer *layer, const struct gqe_recorder *recorder, struct gqe_vulkan *vulkan,
 			       gqe_error *error)
 {
@@ -160,12 +160,12 @@ static gqe_status allocate(struct gqe_bench_layer *layer, struct gqe_vulkan *vul
 		gqe_layer_weights_reserve(layer->arena, &layer->weights, &layer->config, &no_biases, layer->params.dtype);
 		gqe_arena_reserve(layer->arena, &layer->x, x_bytes);
 		gqe_arena_reserve(layer->arena, &layer->y, x_bytes);
+		gqe_rope_tables_reserve(layer->arena, &layer->rope, &layer->config, layer->params.tokens);
 	}
 	if (has_cache(layer)) {
 		gqe_kv_cache_reserve(layer->arena, &layer->cache, &layer->config, layer->params.dtype, 1, layer->params.tokens);
-		gqe_rope_tables_reserve(layer->arena, &layer->rope, &layer->config, layer->params.tokens);
 	}
-	gqe_layer_scratch_reserve(layer->arena, &layer->scratch, &layer->config, layer->rows);
+	gqe_layer_scratch_reserve(layer->arena, &layer->scratch, &layer->config, layer->params.dtype, layer->rows);
 	info->memory_bytes = gqe_arena_planned(layer->arena);
 	status = gqe_arena_commit(layer->arena, error);
 	if (status == GQE_OK && is_routed(layer)) {
@@ -189,7 +189,7 @@ static gqe_status fill(struct gqe_bench_layer *layer, const struct gqe_recorder 
 		if (status == GQE_OK)
 			status = upload_x(layer, vulkan, error);
 	}
-	if (status == GQE_OK && has_cache(layer))
+	if (status == GQE_OK && has_weights(layer))
 		status = gqe_rope_tables_upload(vulkan, &layer->rope, error);
 	if (status == GQE_OK && has_cache(layer))
 		status = fill_context(layer, recorder, vulkan, error);
@@ -219,20 +219,17 @@ void gqe_bench_layer_record(const struct gqe_bench_layer *layer, const struct gq
 		gqe_record_layer(recorder, &run);
 	else if (layer->params.what == GQE_BENCH_ATTENTION)
 		gqe_record_layer_attention(recorder, &run);
-	else if (layer->config.attention == GQE_ATTENTION_GQE)
-		gqe_record_layer_gathered(recorder, &run);
-	else {
-		gqe_steps_label(recorder->steps, GQE_LAYER_STEP_Q_PROJ);
-		gqe_record_linear(recorder, &layer->weights.weight[GQE_LAYER_Q], &layer->weights.bias[GQE_LAYER_Q], layer->rows,
-				  layer->x.address, 0, layer->scratch.q.address);
-	}
+	else
+		gqe_record_layer_queries(recorder, &run, false);
 }
 
-/* One pass, which compiles every pipeline; the gathered projection needs the lists of the routing once before. */
+/* One pass, which compiles every pipeline; a projection alone needs the angles, and the lists of the routing, once before. */
 static gqe_status first_pass(const struct gqe_bench_layer *layer, const struct gqe_recorder *recorder, struct gqe_vulkan *vulkan,
 			     gqe_error *error)
 {
 	const struct gqe_layer_run run = run_of(layer);
+	if (layer->params.what == GQE_BENCH_GEMM)
+		gqe_record_layer_turns(recorder, &run);
 	if (is_routed(layer) && layer->params.what == GQE_BENCH_GEMM)
 		gqe_record_layer_routing(recorder, &run);
 	gqe_bench_layer_record(layer, recorder);
@@ -255,7 +252,7 @@ static void describe(const struct gqe_bench_layer *layer, gqe_path path, gqe_ben
 	enum gqe_kernel kernel = GQE_KERNEL_ATTENTION;
 	if (layer->params.what == GQE_BENCH_GEMM) {
 		const bool gathered = layer->config.attention == GQE_ATTENTION_GQE;
-		kernel = gathered ? GQE_KERNEL_GEMM_GATHERED : GQE_KERNEL_GEMM;
+		kernel = gathered ? GQE_KERNEL_GEMM_GATHERED : GQE_KERNEL_GEMM_HEADS;
 		info->step_flop[GQE_LAYER_STEP_Q_PROJ] = gqe_projection_flop(&layer->config, layer->rows);
 	} else {
 		gqe_layer_flop(&layer->config, layer->rows, layer->position, info->step_flop);

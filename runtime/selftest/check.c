@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "attention/kernel_table.h"
+#include "attention/tuning.h"
 #include "common/half.h"
 
 #define GUARD_BYTES 1024
@@ -92,6 +93,26 @@ uint32_t gqe_check_head_dim(struct gqe_check *check)
 	if (check->number % 4 == 3)
 		return 2 * gqe_check_between(check, 1, GQE_MAX_HEAD_DIM / 2);
 	return 16 * gqe_check_between(check, 1, GQE_MAX_HEAD_DIM / 16);
+}
+
+bool gqe_check_narrow_tile(struct gqe_check *check, enum gqe_kernel work_kernel)
+{
+	const gqe_path path = check->recorder.path;
+	struct gqe_tuning *tuning = gqe_check_alloc(check, 1, sizeof(*tuning));
+	if (tuning == NULL || check->recorder.tuning != NULL || path == GQE_PATH_SCALAR)
+		return false;
+	struct gqe_tuned_tile entry = {
+		.kernel = work_kernel,
+		.path = path,
+		.weights = check->dtype,
+		.tile = gqe_tile_choose(&check->capabilities, work_kernel, path, UINT32_MAX, 0),
+	};
+	entry.tile.columns = path == GQE_PATH_SUBGROUP ? 1 : entry.tile.matrix.n;
+	if (!gqe_tile_is_legal(&check->capabilities, work_kernel, path, 0, &entry.tile))
+		return false;
+	gqe_tuning_set(tuning, &entry);
+	check->recorder.tuning = tuning;
+	return true;
 }
 
 bool gqe_check_multiplies_f16(const struct gqe_check *check, enum gqe_kernel kernel)

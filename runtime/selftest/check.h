@@ -96,6 +96,12 @@ uint32_t gqe_check_tokens(struct gqe_check *check);
 uint32_t gqe_check_head_dim(struct gqe_check *check);
 void gqe_check_shape(struct gqe_check *check, const char *format, ...) GQE_PRINTF(2, 3);
 
+/*
+ * A tile of as few columns as there may be, where the kernel's table has more: one a lane on the subgroup path, one matrix on the
+ * matrix path. `work_kernel`: the one whose tiles it takes. False: a tile was asked for, or this one cannot be.
+ */
+bool gqe_check_narrow_tile(struct gqe_check *check, enum gqe_kernel work_kernel);
+
 /* Whether the case's kernel multiplies f16 by f16, hence rounds factors to it. */
 bool gqe_check_multiplies_f16(const struct gqe_check *check, enum gqe_kernel kernel);
 

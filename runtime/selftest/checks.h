@@ -8,6 +8,18 @@
 GQE_KERNELS(GQE_CHECK_FUNCTION)
 #undef GQE_CHECK_FUNCTION
 
+/* RoPE of a case whose sequences begin at position 0. */
+struct gqe_check_rope {
+	uint32_t kind; /* GQE_ROPE_KIND_... */
+	double theta;
+	float scale; /* what is multiplied by in the end */
+	uint32_t tokens;
+	struct gqe_check_tensor *turns; /* [batch * tokens, head_dim / 2, 2] */
+};
+struct gqe_check_rope gqe_check_draw_rope(struct gqe_check *check, uint32_t batch, uint32_t tokens, uint32_t head_dim);
+/* Rotates and scales a head [head_dim] of row `row`. */
+void gqe_check_rotate(const struct gqe_check_rope *rope, uint32_t row, uint32_t head_dim, float *head);
+
 /*
  * Tolerances, as relative L2 error. u = 2^-24 is f32's rounding unit. They do not depend on the case's dtype, since the reference
  * gets the rounded weights and all arithmetic is f32; only what is stored as f16 is coarser.

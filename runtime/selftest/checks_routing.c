@@ -224,15 +224,16 @@ void gqe_check_expert_scatter(struct gqe_check *check)
 
 /* q [rows, q_slots, width]: every selection's row of `a` times its expert's matrix; the shared slot stays as it was. */
 static void expect_gathered(const struct gqe_check *check, const struct routing *routing, const struct gqe_push_gemm_gathered *push,
-			    const float *a, const float *w, const float *bias, float *q)
+			    const struct gqe_check_rope *rope, const float *a, const float *w, const float *bias, float *q)
 {
-	uint32_t width = push->width_per_expert, slots = routing->groups * routing->top_k;
+	uint32_t width = push->head_size, slots = routing->groups * routing->top_k;
 	for (uint64_t i = 0; i < routing->selections; i++) {
 		uint64_t row = i / slots, entry = row * routing->q_slots + i % slots;
 		uint64_t first = (uint64_t)expert_of(routing, i) * width;
 		gqe_reference_gemm(check->threads, 1, width, push->depth, a + row * push->a_stride, push->a_stride,
 				   w + first * push->depth, push->depth, push->has_bias ? bias + first : NULL, NULL,
 				   q + entry * width, width);
+		gqe_check_rotate(rope, (uint32_t)row, width, q + entry * width);
 	}
 }
 
@@ -246,8 +247,11 @@ void gqe_check_gemm_gathered(struct gqe_check *check)
 		width = 64 * gqe_check_between(check, 1, 4);
 		depth = a_stride = w_stride = 64 * gqe_check_between(check, 1, 3);
 	}
-	gqe_check_shape(check, "rows=%u G=%u M=%u k=%u q_slots=%u d_h=%u depth=%u bias=%u", routing.rows, routing.groups,
-			routing.experts_per_group, routing.top_k, routing.q_slots, width, depth, has_bias);
+	bool is_narrow = check->number % 4 == 3 && gqe_check_narrow_tile(check, GQE_KERNEL_GEMM_GATHERED);
+	struct gqe_check_rope rope = gqe_check_draw_rope(check, 1, routing.rows, width);
+	gqe_check_shape(check, "rows=%u G=%u M=%u k=%u q_slots=%u d_h=%u depth=%u bias=%u kind=%u%s", routing.rows, routing.groups,
+			routing.experts_per_group, routing.top_k, routing.q_slots, width, depth, has_bias, rope.kind,
+			is_narrow ? " narrow tile" : "");
 	uint64_t columns = (uint64_t)routing.experts_total * width, q_count = (uint64_t)routing.rows * routing.q_slots * width;
 	uint32_t bound = gqe_gathered_tiles_bound(routing.rows, routing.groups, routing.top_k, routing.experts_total);
 	struct gqe_gathered_tile tile = gqe_gathered_tile_of(&check->recorder, check->dtype, routing.rows, width);
@@ -275,21 +279,24 @@ void gqe_check_gemm_gathered(struct gqe_check *check)
 		.a = a_in->buffer.address,
 		.w = w_in->buffer.address,
 		.bias = has_bias ? bias_in->buffer.address : 0,
+		.turns = rope.kind == GQE_ROPE_KIND_NONE ? 0 : rope.turns->buffer.address,
 		.tiles = tiles_in->buffer.address,
 		.tile_count = count_in->buffer.address,
 		.entries = entries_in->buffer.address,
 		.q = q->buffer.address,
 		.q_slots = routing.q_slots,
-		.width_per_expert = width,
+		.head_size = width,
 		.depth = depth,
 		.a_stride = a_stride,
 		.w_stride = w_stride,
 		.has_bias = has_bias,
+		.rope_kind = rope.kind,
+		.scale = rope.scale,
 	};
 	while (gqe_check_pass(check))
 		gqe_record_gemm_gathered(&check->recorder, check->dtype, &push, &dispatch_in->buffer, routing.rows,
 					 routing.groups * routing.top_k);
-	expect_gathered(check, &routing, &push, a, w, bias, expected);
+	expect_gathered(check, &routing, &push, &rope, a, w, bias, expected);
 	bool is_f16 = gqe_check_multiplies_f16(check, GQE_KERNEL_GEMM_GATHERED);
 	gqe_check_compare(check, q, expected, is_f16 ? GQE_CHECK_TOLERANCE_SUM_F16 : GQE_CHECK_TOLERANCE_SUM);
 }
@@ -312,7 +319,7 @@ static void check_experts_exist(struct gqe_check *check, const struct routing *r
 void gqe_check_route(struct gqe_check *check)
 {
 	struct routing routing = draw_routing_shape(check);
-	bool by_expert = gqe_check_between(check, 0, 1);
+	bool by_expert = gqe_check_between(check, 0, 1), has_slots = check->number % 2 == 0;
 	bool has_nan = check->number % 4 == 3, has_ties = check->number % 4 == 1;
 	gqe_check_shape(check, "rows=%u G=%u M=%u k=%u order=%s%s", routing.rows, routing.groups, routing.experts_per_group,
 			routing.top_k, by_expert ? "expert" : "rank",
@@ -333,6 +340,8 @@ void gqe_check_route(struct gqe_check *check)
 	struct gqe_check_tensor *experts = gqe_check_output(check, "experts", sizeof(int32_t), routing.selections);
 	struct gqe_check_tensor *selected = gqe_check_output(check, "selected", sizeof(float), routing.selections);
 	struct gqe_check_tensor *gate = gqe_check_output(check, "gate", sizeof(float), routing.selections);
+	struct gqe_check_tensor *slots = gqe_check_output(check, "expert_slots", sizeof(int32_t), count);
+	int32_t *expected_slots = gqe_check_untouched(check, count);
 	float *expected_probability = gqe_check_alloc(check, count, sizeof(float));
 	float *expected_selected = gqe_check_alloc(check, routing.selections, sizeof(float));
 	float *expected_gate = gqe_check_alloc(check, routing.selections, sizeof(float));
@@ -345,11 +354,13 @@ void gqe_check_route(struct gqe_check *check)
 		.experts = experts->buffer.address,
 		.selected = selected->buffer.address,
 		.gate = gate->buffer.address,
+		.expert_slots = has_slots ? slots->buffer.address : 0,
 		.rows = routing.rows,
 		.groups = routing.groups,
 		.experts_per_group = routing.experts_per_group,
 		.top_k = routing.top_k,
 		.slot_order = by_expert ? 1 : 0,
+		.has_expert_slots = has_slots,
 	};
 	while (gqe_check_pass(check))
 		gqe_record_route(&check->recorder, check->dtype, &push);
@@ -360,6 +371,14 @@ void gqe_check_route(struct gqe_check *check)
 			    by_expert ? GQE_SLOT_ORDER_EXPERT : GQE_SLOT_ORDER_RANK, logits, expected_probability, expected_experts,
 			    expected_selected, expected_gate);
 	gqe_check_compare_ints(check, experts, expected_experts);
+	routing.experts = expected_experts;
+	for (uint64_t i = 0; has_slots && i < count; i++)
+		expected_slots[i] = -1;
+	for (uint64_t i = 0; has_slots && i < routing.selections; i++) {
+		uint64_t slot_count = (uint64_t)routing.groups * routing.top_k;
+		expected_slots[i / slot_count * routing.experts_total + expert_of(&routing, i)] = (int32_t)(i % slot_count);
+	}
+	gqe_check_compare_ints(check, slots, expected_slots);
 	gqe_check_compare(check, probability, expected_probability, GQE_CHECK_TOLERANCE_ELEMENTWISE);
 	gqe_check_compare(check, selected, expected_selected, GQE_CHECK_TOLERANCE_ELEMENTWISE);
 	gqe_check_compare(check, gate, expected_gate, GQE_CHECK_TOLERANCE_ELEMENTWISE);

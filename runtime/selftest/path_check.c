@@ -1,6 +1,6 @@
 /*
  * The check of a path on first use: right on the self-test's small shapes, and not slow on a layer's. It is to end within 200 ms on
- * a GPU for the three kernels together, pipelines aside: what is compared is small, and what is timed grows only until it takes
+ * a GPU for the kernels together, pipelines aside: what is compared is small, and what is timed grows only until it takes
  * long enough to mean something, or TIMING_SECONDS are over, whatever comes first.
  */
 #include "attention/context.h"
@@ -46,7 +46,7 @@ static gqe_status reserve_and_commit(struct bench *bench, gqe_error *error)
 		return status;
 	gqe_layer_weights_reserve(bench->arena, &bench->weights, &bench->config, &no_biases, GQE_DTYPE_F16);
 	gqe_kv_cache_reserve(bench->arena, &bench->cache, &bench->config, GQE_DTYPE_F16, 1, bench->most_tokens);
-	gqe_layer_scratch_reserve(bench->arena, &bench->scratch, &bench->config, bench->most_tokens);
+	gqe_layer_scratch_reserve(bench->arena, &bench->scratch, &bench->config, GQE_DTYPE_F16, bench->most_tokens);
 	gqe_arena_reserve(bench->arena, &bench->x, bytes);
 	gqe_arena_reserve(bench->arena, &bench->y, bytes);
 	return gqe_arena_commit(bench->arena, error);
@@ -89,8 +89,13 @@ static gqe_status bench_create(gqe_context *context, uint32_t head_dim, struct b
 static enum gqe_layer_step record(const struct gqe_recorder *recorder, const struct bench *bench, enum gqe_kernel kernel,
 				  uint32_t tokens)
 {
+	gqe_layer_config config = bench->config;
+	if (kernel == GQE_KERNEL_GEMM_HEADS) { /* as many dense queries as there is room for */
+		config.attention = GQE_ATTENTION_GQA;
+		config.heads = config.kv_heads;
+	}
 	const struct gqe_layer_run run = {
-		.config = &bench->config,
+		.config = &config,
 		.weights = &bench->weights,
 		.cache = &bench->cache,
 		.scratch = &bench->scratch,
@@ -104,9 +109,10 @@ static enum gqe_layer_step record(const struct gqe_recorder *recorder, const str
 		gqe_record_layer_attention(recorder, &run);
 		return GQE_LAYER_STEP_ATTENTION;
 	}
-	if (kernel == GQE_KERNEL_GEMM_GATHERED) {
-		gqe_record_layer_routing(recorder, &run);
-		gqe_record_layer_gathered(recorder, &run);
+	if (kernel == GQE_KERNEL_GEMM_GATHERED || kernel == GQE_KERNEL_GEMM_HEADS) {
+		if (kernel == GQE_KERNEL_GEMM_GATHERED)
+			gqe_record_layer_routing(recorder, &run);
+		gqe_record_layer_queries(recorder, &run, false);
 		return GQE_LAYER_STEP_Q_PROJ;
 	}
 	gqe_steps_label(recorder->steps, GQE_LAYER_STEP_O_PROJ);
@@ -171,6 +177,7 @@ static gqe_status time_against_subgroup(gqe_context *context, const struct gqe_v
 		struct gqe_recorder own = gqe_context_recorder(context, bench.steps), subgroup;
 		own.path = (gqe_path)entry->path;
 		own.verdicts = NULL;
+		own.queries = GQE_QUERIES_GATHERED;
 		subgroup = own;
 		subgroup.path = GQE_PATH_SUBGROUP;
 		status = time_paths(&own, &subgroup, &bench, (enum gqe_kernel)entry->kernel, timing, error);

@@ -178,9 +178,13 @@ gqe_status gqe_selftest_tile(gqe_context *context, const struct gqe_tuned_tile *
 	test.tuning = tuning;
 	gqe_error failure = {0};
 	gqe_status status = gqe_steps_create(test.vulkan, &test.steps, error);
-	for (uint32_t number = 0; status == GQE_OK && number < DEFAULT_CASES; number++)
+	for (uint32_t number = 0; status == GQE_OK && number < DEFAULT_CASES; number++) {
 		status = run_case(&test, (enum gqe_kernel)entry->kernel, (gqe_path)entry->path, (gqe_dtype)entry->weights, number,
 				  &failure, error);
+		if (status == GQE_OK && entry->kernel == GQE_KERNEL_GEMM) /* it is gemm_heads' tile too */
+			status = run_case(&test, GQE_KERNEL_GEMM_HEADS, (gqe_path)entry->path, (gqe_dtype)entry->weights, number,
+					  &failure, error);
+	}
 	gqe_steps_destroy(&test.steps);
 	free(tuning);
 	if (status == GQE_OK && test.failed > 0)

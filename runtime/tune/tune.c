@@ -1,6 +1,6 @@
 /*
  * gqe_tune. For each kernel, dtype and amount of work: every candidate is sampled a few times, the best are sampled in turn with
- * the library's own tile, and the winner must pass the self-test.
+ * the library's own tile, and the winner must pass the self-test. Then the modes of queries, with these tiles, in the same way.
  */
 #include <gqe/gqe_bench.h>
 #include <gqe/gqe_tune.h>
@@ -109,6 +109,8 @@ static gqe_status create_bench(struct tuner *tuner, const struct target *target,
 	};
 	if (target->kernel == GQE_KERNEL_GEMM)
 		config.attention = GQE_ATTENTION_GQA;
+	else if (target->kernel == GQE_KERNEL_GEMM_GATHERED)
+		params.queries = GQE_QUERIES_GATHERED;
 	if (target->kernel == GQE_KERNEL_ATTENTION && target->up_to != 0) {
 		uint32_t slots = config.attention == GQE_ATTENTION_GQE ? config.top_k + 1 : config.heads / config.kv_heads;
 		params.last_chunk = target->up_to / slots > 0 ? target->up_to / slots : 1;
@@ -307,6 +309,8 @@ static gqe_status tune_target(struct tuner *tuner, const struct target *target, 
 }
 
 #define MOST_TARGETS 32
+/* Of the budget; the rest is for the modes of queries. */
+#define TILES_SHARE 0.85
 
 static void add_target(const struct tuner *tuner, struct target *target, enum gqe_kernel kernel, gqe_dtype dtype, uint32_t above,
 		       uint32_t up_to)
@@ -324,6 +328,13 @@ static void add_target(const struct tuner *tuner, struct target *target, enum gq
 		.up_to = up_to,
 		.own_tile = own.tile,
 	};
+}
+
+static bool is_wanted(const struct tuner *tuner, gqe_dtype dtype)
+{
+	if (tuner->params.dtype != 0)
+		return tuner->params.dtype == dtype;
+	return dtype == GQE_DTYPE_F32 || tuner->vulkan->capabilities.storage16;
 }
 
 static uint32_t list_targets(const struct tuner *tuner, struct target targets[MOST_TARGETS])
@@ -344,16 +355,151 @@ static uint32_t list_targets(const struct tuner *tuner, struct target targets[MO
 	for (size_t work = 0; work < GQE_COUNT(kernels[0].work); work++)
 		for (size_t d = 0; d < GQE_COUNT(dtypes); d++)
 			for (size_t k = 0; k < GQE_COUNT(kernels); k++) {
-				bool is_wanted = tuner->params.dtype == 0
-							 ? dtypes[d] == GQE_DTYPE_F32 || tuner->vulkan->capabilities.storage16
-							 : tuner->params.dtype == dtypes[d];
 				bool is_routed = tuner->params.config->attention == GQE_ATTENTION_GQE;
-				if (!is_wanted || (kernels[k].kernel == GQE_KERNEL_GEMM_GATHERED && !is_routed))
+				if (!is_wanted(tuner, dtypes[d]) || (kernels[k].kernel == GQE_KERNEL_GEMM_GATHERED && !is_routed))
 					continue;
 				add_target(tuner, &targets[count++], kernels[k].kernel, dtypes[d], kernels[k].work[work].above,
 					   kernels[k].work[work].up_to);
 			}
 	return count;
+}
+
+/* Tokens that a mode of queries is measured for when it is for any larger number. */
+#define MANY_TOKENS 256
+
+static const struct {
+	uint32_t above, up_to;
+} query_work[] = {{0, 1}, {1, 8}, {8, 64}, {64, 0}};
+
+/* What the mode decides about: from the router's logits to the queries. */
+static double query_ms(const gqe_bench_times *times)
+{
+	return times->step_ms[GQE_LAYER_STEP_ROUTER] + times->step_ms[GQE_LAYER_STEP_EXPERT_LISTS] +
+	       times->step_ms[GQE_LAYER_STEP_Q_PROJ];
+}
+
+/* Medians of both modes' times, sampled in turn; [0] gathered, [1] dense. */
+static gqe_status time_queries(struct tuner *tuner, gqe_dtype dtype, uint32_t tokens, double ms[2], gqe_error *error)
+{
+	gqe_bench *benches[2] = {NULL, NULL};
+	double rounds[2][FINAL_ROUNDS];
+	gqe_status status = GQE_OK;
+	for (int i = 0; i < 2 && status == GQE_OK; i++) {
+		const gqe_bench_params params = {
+			.size = sizeof(params),
+			.what = GQE_BENCH_LAYER,
+			.config = tuner->params.config,
+			.tokens = tokens,
+			.dtype = dtype,
+			.queries = i == 0 ? GQE_QUERIES_GATHERED : GQE_QUERIES_DENSE,
+			.cancelled = is_cancelled,
+			.user = tuner,
+		};
+		status = gqe_bench_create(tuner->context, &params, &benches[i], error);
+	}
+	for (int round = -1; round < FINAL_ROUNDS && status == GQE_OK; round++) /* the first one is thrown away */
+		for (int i = 0; i < 2 && status == GQE_OK; i++) {
+			gqe_bench_times times;
+			status = gqe_bench_sample(benches[i], &times, error);
+			if (status == GQE_OK && round >= 0)
+				rounds[i][round] = query_ms(&times);
+		}
+	for (int i = 0; i < 2; i++) {
+		if (status == GQE_OK)
+			ms[i] = median(rounds[i]);
+		gqe_bench_destroy(&benches[i]);
+	}
+	return status;
+}
+
+/* The tile that the mode's kernel has for that work; as an entry, to be checked. */
+static struct gqe_tuned_tile tile_of_mode(const struct tuner *tuner, gqe_query_mode mode, gqe_dtype dtype, uint32_t tokens)
+{
+	const enum gqe_kernel kernel = mode == GQE_QUERIES_DENSE ? GQE_KERNEL_GEMM_HEADS : GQE_KERNEL_GEMM_GATHERED;
+	const struct gqe_prepared prepared =
+		gqe_prepare(&tuner->vulkan->capabilities, tuner->tuning, gqe_context_recorder(tuner->context, NULL).verdicts,
+			    kernel, gqe_context_path(tuner->context), dtype, tokens, 0);
+	return (struct gqe_tuned_tile){
+		.kernel = mode == GQE_QUERIES_DENSE ? GQE_KERNEL_GEMM : kernel, /* whose tiles gemm_heads takes */
+		.path = prepared.choice.path,
+		.weights = dtype,
+		.tile = prepared.tile,
+	};
+}
+
+/* Measures both modes for one amount of work; the library's choice is replaced by one that is clearly faster and computes what the
+ * reference does. */
+static gqe_status tune_queries(struct tuner *tuner, gqe_dtype dtype, uint32_t above, uint32_t up_to, gqe_error *error)
+{
+	const gqe_layer_config *config = tuner->params.config;
+	const uint32_t tokens = up_to != 0 ? up_to : MANY_TOKENS, per_group = config->heads / config->kv_heads;
+	const gqe_path path = gqe_context_path(tuner->context);
+	const gqe_query_mode own =
+		gqe_tile_query_mode(&tuner->vulkan->capabilities, path, tokens, (double)tokens * config->top_k / per_group);
+	const gqe_query_mode other = own == GQE_QUERIES_DENSE ? GQE_QUERIES_GATHERED : GQE_QUERIES_DENSE;
+	struct gqe_tuned_tile own_tile = tile_of_mode(tuner, own, dtype, tokens), tile = tile_of_mode(tuner, other, dtype, tokens);
+	double ms[2];
+	gqe_status status = time_queries(tuner, dtype, tokens, ms, error);
+	if (status != GQE_OK)
+		return status;
+	gqe_tune_result result = {
+		.kernel = "queries",
+		.path = path,
+		.dtype = dtype,
+		.above = above,
+		.up_to = up_to,
+		.candidates = 2,
+		.before = tile_info(&own_tile.tile),
+		.after = tile_info(&own_tile.tile),
+		.before_ms = ms[own == GQE_QUERIES_DENSE],
+		.after_ms = ms[own == GQE_QUERIES_DENSE],
+		.queries_before = own,
+		.queries_after = own,
+	};
+	struct gqe_tuned_queries entry = {
+		.path = path,
+		.weights = dtype,
+		.experts_per_group = per_group,
+		.top_k = config->top_k,
+		.above = above,
+		.up_to = up_to,
+	};
+	if (ms[other == GQE_QUERIES_DENSE] * LEAST_GAIN < result.before_ms) {
+		status = gqe_selftest_tile(tuner->context, &tile, error);
+		if (is_fatal(status))
+			return status;
+		if (status == GQE_OK) {
+			entry.mode = result.queries_after = other;
+			result.after = tile_info(&tile.tile);
+			result.after_ms = ms[other == GQE_QUERIES_DENSE];
+		} else {
+			result.rejected++;
+		}
+	}
+	gqe_tuning_set_queries(tuner->tuning, &entry);
+	if (tuner->params.on_result != NULL)
+		tuner->params.on_result(tuner->params.user, &result);
+	return GQE_OK;
+}
+
+/* After the tiles: it takes seconds. */
+static gqe_status tune_all_queries(struct tuner *tuner, gqe_error *error)
+{
+	static const gqe_dtype dtypes[] = {GQE_DTYPE_F32, GQE_DTYPE_F16};
+	gqe_status status = GQE_OK;
+	if (tuner->params.config->attention != GQE_ATTENTION_GQE)
+		return GQE_OK;
+	if (tuner->tuning->query_count + GQE_COUNT(dtypes) * GQE_COUNT(query_work) > GQE_MAX_TUNED_QUERIES)
+		tuner->tuning->query_count = 0; /* of many models, as with the tiles */
+	for (size_t d = 0; d < GQE_COUNT(dtypes); d++)
+		for (size_t i = 0; i < GQE_COUNT(query_work) && status == GQE_OK && is_wanted(tuner, dtypes[d]); i++) {
+			if (seconds_used(tuner) >= tuner->params.budget_seconds)
+				return GQE_OK;
+			if (is_cancelled(tuner))
+				return gqe_fail(error, GQE_CANCELLED, "cancelled");
+			status = tune_queries(tuner, dtypes[d], query_work[i].above, query_work[i].up_to, error);
+		}
+	return status;
 }
 
 /* Each target gets an equal part of what is left, so that what one does not use helps the next. */
@@ -365,7 +511,7 @@ static gqe_status tune_all(struct tuner *tuner, gqe_error *error)
 		tuner->tuning->count = 0; /* of many models; the table decides for them until they are tuned again */
 	gqe_status status = GQE_OK;
 	for (uint32_t i = 0; i < count && status == GQE_OK; i++) {
-		double left = tuner->params.budget_seconds - seconds_used(tuner);
+		double left = TILES_SHARE * tuner->params.budget_seconds - seconds_used(tuner);
 		if (left <= 0)
 			break;
 		if (is_cancelled(tuner))
@@ -405,6 +551,8 @@ gqe_status gqe_tune(gqe_context *context, const gqe_tune_params *params, bool *s
 	if (status != GQE_OK)
 		return status;
 	status = tune_all(&tuner, error);
+	if (status == GQE_OK)
+		status = tune_all_queries(&tuner, error);
 	bool is_stored = gqe_tuning_save(tuner.tuning, tuner.vulkan, gqe_context_cache_dir(context));
 	if (stored != NULL)
 		*stored = is_stored;
@@ -414,5 +562,5 @@ gqe_status gqe_tune(gqe_context *context, const gqe_tune_params *params, bool *s
 uint32_t gqe_context_tuned_count(const gqe_context *context)
 {
 	const struct gqe_tuning *tuning = context != NULL ? gqe_context_tuning(context) : NULL;
-	return tuning != NULL ? tuning->count : 0;
+	return tuning != NULL ? tuning->count + tuning->query_count : 0;
 }

@@ -61,10 +61,22 @@ void gemm_tile()
 				block_sum[i] = 0.0;
 			}
 	}
+#ifdef GQE_PAIRS
+	const uint pair_columns = config_columns / 2; /* a tile has two columns an invocation at least */
+	[[unroll]] for (uint c = 0; c < pair_columns; c++) {
+		HeadPair pair = tile_pair(c * GQE_GEMM_SCALAR_LANES + own_column);
+		vec2 bias = pair_bias(pair);
+		[[unroll]] for (uint r = 0; r < own_rows; r++) {
+			vec2 value = vec2(sum[r * config_columns + c], sum[r * config_columns + pair_columns + c]) + bias;
+			store_pair(own_row + r, pair, turn_pair(own_row + r, pair, value));
+		}
+	}
+#else
 	[[unroll]] for (uint c = 0; c < config_columns; c++) {
 		uint column = c * GQE_GEMM_SCALAR_LANES + own_column;
 		float bias = tile_bias(column);
 		[[unroll]] for (uint r = 0; r < own_rows; r++)
 			tile_store(own_row + r, column, sum[r * config_columns + c] + bias);
 	}
+#endif
 }

@@ -32,7 +32,8 @@ layout(buffer_reference, std430, buffer_reference_align = 4) buffer WeightEights
 /* Rows of a whose sums go on in turn: a row's own sum is a chain of additions, each of which waits for the one before. */
 #define GEMM_ROWS_IN_TURN 4
 
-float block_sum[config_rows * config_columns]; /* [rows, columns] */
+float sum[config_rows * config_columns];       /* [rows, columns] */
+float block_sum[config_rows * config_columns]; /* the same of a block of the depth */
 float a_lanes[config_rows];                    /* broadcast: lane = element of the depth */
 uint a_first[config_rows];                     /* broadcast: index of a row's first element */
 uvec2 a_row[config_rows];                      /* uniform loads: address of a row; the same in all lanes */
@@ -135,6 +136,61 @@ void multiply_range(uint first, uint end)
 		multiply_one(min(first, end - 1));
 }
 
+#ifdef GQE_PAIRS
+
+const uint pair_columns = config_columns / 2;                                  /* of a lane */
+shared float lane_sums[config_columns == 1 ? config_rows * config_subgroup : 1]; /* [rows, lanes] */
+
+/* With one column a lane, the pair is with another lane. Afterwards half of them have the upper rows of all pairs, half the lower ones. */
+void store_tile_of_one_column()
+{
+	const uint pairs = config_subgroup / 2, own_rows = (config_rows + 1) / 2;
+	[[unroll]] for (uint r = 0; r < config_rows; r++)
+		lane_sums[r * config_subgroup + gl_SubgroupInvocationID] = sum[r * config_columns];
+	barrier();
+	HeadPair pair = tile_pair(gl_SubgroupInvocationID % pairs);
+	uint first_row = gl_SubgroupInvocationID / pairs * own_rows;
+	for (uint row = first_row; row < min(first_row + own_rows, config_rows); row++) {
+		uint at = row * config_subgroup + gl_SubgroupInvocationID % pairs;
+		vec2 value = vec2(lane_sums[at], lane_sums[at + pairs]) + pair_bias(pair);
+		store_pair(row, pair, turn_pair(row, pair, value));
+	}
+}
+
+void store_tile()
+{
+	if (config_columns == 1) {
+		store_tile_of_one_column();
+		return;
+	}
+	[[unroll]] for (uint c = 0; c < pair_columns; c++) {
+		HeadPair pair = tile_pair(c * config_subgroup + gl_SubgroupInvocationID);
+		vec2 bias = pair_bias(pair);
+		vec2 value[config_rows];
+		[[unroll]] for (uint r = 0; r < config_rows; r++)
+			value[r] = vec2(sum[r * config_columns + c], sum[r * config_columns + pair_columns + c]) + bias;
+		if (push.rope_kind != GQE_ROPE_KIND_NONE)
+			[[unroll]] for (uint r = 0; r < config_rows; r++)
+				value[r] = rope_rotate(pair_turn(r, pair), value[r]);
+		[[unroll]] for (uint r = 0; r < config_rows; r++)
+			store_pair(r, pair, value[r]);
+	}
+}
+
+#else
+
+void store_tile()
+{
+	[[unroll]] for (uint c = 0; c < config_columns; c++) {
+		uint column = c * config_subgroup + gl_SubgroupInvocationID;
+		float bias = tile_bias(column);
+		[[unroll]] for (uint r = 0; r < config_rows; r++)
+			tile_store(r, column, sum[r * config_columns + c] + bias);
+	}
+}
+
+#endif
+
 void gemm_tile()
 {
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
@@ -147,7 +203,6 @@ void gemm_tile()
 	if (config_uniform_loads != 0)
 		[[unroll]] for (uint column = 0; column < gemm_columns; column++)
 			w_rows[column] = w_row_address(column);
-	float sum[config_rows * config_columns];
 	[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 		sum[i] = 0.0;
 
@@ -158,10 +213,5 @@ void gemm_tile()
 		[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 			sum[i] += block_sum[i];
 	}
-	[[unroll]] for (uint c = 0; c < config_columns; c++) {
-		uint column = c * config_subgroup + gl_SubgroupInvocationID;
-		float bias = tile_bias(column);
-		[[unroll]] for (uint r = 0; r < config_rows; r++)
-			tile_store(r, column, sum[r * config_columns + c] + bias);
-	}
+	store_tile();
 }

@@ -1,8 +1,11 @@
 /*
- * One tile of a product c = a w^T, for gemm and gemm_gathered alike. The kernel that includes this has push.a, w, depth, a_stride
+ * One tile of a product c = a w^T, for all kernels that compute one. The kernel that includes this has push.a, w, depth, a_stride
  * and w_stride, and says what the tile's rows and columns are:
  *
  *   uint tile_a_row(uint row)      the row of `a` behind row `row` of the tile; for one past its end any valid row
+ *
+ * and, unless its columns are pairs of channels (GQE_PAIRS; common/gemm_pairs.glsl says the rest then):
+ *
  *   uint tile_w_row(uint column)   the same for `w` and a column
  *   float tile_bias(uint column)   what is added to a column; past its end anything
  *   void tile_store(uint row, uint column, float value)   keeps the element, or drops it when it is past the end
@@ -18,8 +21,12 @@
 
 uint tile_a_row(uint row);
 uint tile_w_row(uint column);
+#ifdef GQE_PAIRS
+#include "common/gemm_pairs.glsl"
+#else
 float tile_bias(uint column);
 void tile_store(uint row, uint column, float value);
+#endif
 
 uvec2 w_row_address(uint column)
 {
@@ -32,6 +39,14 @@ uvec2 w_row_address(uint column)
 #include "common/gemm_subgroup.glsl"
 #else
 #include "common/gemm_scalar.glsl"
+#endif
+
+#ifdef GQE_PAIRS
+uint tile_w_row(uint column)
+{
+	HeadPair pair = tile_pair(column % (gemm_columns / 2));
+	return pair.head * push.head_size + (column < gemm_columns / 2 ? pair.channels.x : pair.channels.y);
+}
 #endif
 
 #endif

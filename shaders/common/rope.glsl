@@ -1,23 +1,42 @@
-/* Rotary position embedding from the two tables of shared/kernels.h. */
+/*
+ * Rotary position embedding. A kernel that includes this has push.turns, the (cos, sin) of the angle of every row of the pass and
+ * pair of channels, push.head_size and push.rope_kind.
+ */
 #ifndef GQE_COMMON_ROPE_GLSL
 #define GQE_COMMON_ROPE_GLSL
 
-/* The two channels of a head that pair `pair` rotates. */
-uvec2 rope_channels(uint kind, uint head_size, uint pair)
+/*
+ * Two words at a time, as a pointer that is never followed: on a CPU driver 64 bits cost as much as 32 (common/gemm_subgroup.glsl). In
+ * a struct, as glslang takes an array of pointers for one of descriptors and declares a capability for it.
+ */
+layout(buffer_reference, std430, buffer_reference_align = 8) buffer Turn
 {
-	return kind == GQE_ROPE_KIND_HALF ? uvec2(pair, pair + head_size / 2) : uvec2(2 * pair, 2 * pair + 1);
+	uint unused;
+};
+struct TurnWords {
+	Turn both;
+};
+layout(buffer_reference, std430, buffer_reference_align = 8) buffer Turns
+{
+	TurnWords at[];
+};
+
+/* The two channels of a head that pair `pair` rotates; without rotation pairs are only a way to number channels. */
+uvec2 rope_channels(uint pair)
+{
+	return push.rope_kind == GQE_ROPE_KIND_INTERLEAVED ? uvec2(2 * pair, 2 * pair + 1) : uvec2(pair, pair + push.head_size / 2);
 }
 
-/* (cos, sin) of the angle of `pair` at `position`; GQE_ROPE_KIND_NONE: of no angle, and the tables are not read. */
-vec2 rope_turn(uint kind, Floats high, Floats low, uint head_size, uint position, uint pair)
+/* From one pair's first channel to the next one's. */
+uint rope_pair_step()
 {
-	if (kind == GQE_ROPE_KIND_NONE)
-		return vec2(1.0, 0.0);
-	uint from_high = 2 * (position / GQE_ROPE_LOW * (head_size / 2) + pair);
-	uint from_low = 2 * (position % GQE_ROPE_LOW * (head_size / 2) + pair);
-	vec2 a = vec2(high.at[from_high], high.at[from_high + 1]);
-	vec2 b = vec2(low.at[from_low], low.at[from_low + 1]);
-	return vec2(a.x * b.x - a.y * b.y, a.x * b.y + a.y * b.x);
+	return push.rope_kind == GQE_ROPE_KIND_INTERLEAVED ? 2 : 1;
+}
+
+vec2 rope_turn(uint row, uint pair)
+{
+	uvec2 words = uvec2(Turns(uvec2(push.turns)).at[row * (push.head_size / 2) + pair].both);
+	return uintBitsToFloat(words);
 }
 
 vec2 rope_rotate(vec2 turn, vec2 value)

@@ -25,16 +25,16 @@
 /* Tokens whose experts one workgroup of expert_count / expert_scatter lists. */
 #define GQE_LIST_BLOCK 256
 
-/* Invocations across a tile's columns in the scalar path of gemm and gemm_gathered: such a tile has this times `columns`. */
+/* Invocations across a tile's columns in the scalar path of the products: such a tile has this times `columns`. */
 #define GQE_GEMM_SCALAR_LANES 16
 
 /* Depth that they keep in shared memory. */
 #define GQE_GEMM_SCALAR_SLICE 16
 
-/* Depth that the matrix paths of gemm and gemm_gathered have in shared memory at a time: whole matrices of every shape. */
+/* Depth that the matrix paths of the products have in shared memory at a time: whole matrices of every shape. */
 #define GQE_GEMM_MATRIX_SLICE 64
 
-/* Products that gemm and gemm_gathered sum in f32 before they add the sum to those of others; a multiple of the slice. */
+/* Products that are summed in f32 before the sum is added to those of others; a multiple of the slice. */
 #define GQE_GEMM_BLOCK 256
 
 /* Keys that the scalar path of attention handles at a time, and channels of K that it keeps in shared memory. */
@@ -48,6 +48,14 @@
 #define GQE_ROPE_KIND_HALF 0
 #define GQE_ROPE_KIND_INTERLEAVED 1
 #define GQE_ROPE_KIND_NONE 2
+
+/* Into slots of f32; into the KV cache, of the weights' type; into the slots of the tokens that chose the head, an expert. */
+#define GQE_TARGET_SLOTS 0
+#define GQE_TARGET_CACHE 1
+#define GQE_TARGET_CHOSEN 2
+
+/* What common/divide.glsl needs beside the divisor. */
+#define GQE_INVERSE(divisor) (0xffffffffu / (divisor))
 
 /*
  * Specialization constants, the same ids in every kernel: CONFIG(name, id, default). A kernel uses those it needs.
@@ -63,6 +71,7 @@
  *  rolled      1: loops stay loops and the first factor stays in shared memory, for few registers or a slow compiler (matrix paths)
  *  lane_rows   1: a lane is a row of the tile, which has as many rows as lanes, and takes `columns` keys at a time; 0: a lane is a
  *              key, then a channel (attention, subgroup path)
+ *  target      where gemm_heads puts what it computes: GQE_TARGET_...
  */
 #define GQE_SPECIALIZATION(CONFIG)                                                                                     \
 	CONFIG(workgroup, 0, 64)                                                                                       \
@@ -77,7 +86,8 @@
 	CONFIG(matrix_k, 9, 16)                                                                                        \
 	CONFIG(staged, 10, 0)                                                                                          \
 	CONFIG(rolled, 11, 0)                                                                                          \
-	CONFIG(lane_rows, 12, 0)
+	CONFIG(lane_rows, 12, 0)                                                                                       \
+	CONFIG(target, 13, 0)
 
 /* embed: x[row] = table[tokens[row]]. */
 #define GQE_PUSH_EMBED(IN, OUT, INOUT, U32, F32)                                                                       \
@@ -104,27 +114,53 @@
 	U32(rows) U32(cols) U32(depth) U32(a_stride) U32(w_stride) U32(c_stride) U32(has_bias) U32(has_residual)
 
 /*
+ * gemm_heads and gemm_gathered: projections whose columns are the channels of heads, rotated by RoPE (after the bias) and multiplied
+ * by `scale` (queries: 1/sqrt(d_h) * log2(e), as the softmax works in powers of two). A tile's columns are pairs of channels: as
+ * many first ones, then their partners. `turns`: rope_turns' result; 0 when rope_kind is NONE.
+ *
+ * gemm_heads: head h of row r goes to head slot sequence * sequence_stride + token * token_stride + h * head_stride of `result`, in
+ * units of head_size. With target CHOSEN heads 0...experts-1 go to slot expert_slots[r, h] of the token's instead of h, or
+ * nowhere if that is negative, and head experts + i to slot shared_slot + i.
+ */
+#define GQE_PUSH_GEMM_HEADS(IN, OUT, INOUT, U32, F32)                                                                  \
+	IN(Floats, a)          /* [rows, a_stride] */                                                                  \
+	IN(Weights, w)         /* [heads * head_size, w_stride] */                                                     \
+	IN(Floats, bias)       /* [heads * head_size] or 0 */                                                          \
+	IN(Floats, turns)      /* [rows, head_size / 2, 2] or 0 */                                                     \
+	IN(Ints, expert_slots) /* [rows, experts] or 0 */                                                              \
+	OUT(Floats, result)    /* target CACHE: Weights */                                                             \
+	U32(rows) U32(tokens) U32(tokens_inverse) U32(heads) U32(head_size) U32(pairs_inverse) U32(depth)              \
+	U32(a_stride) U32(w_stride) U32(has_bias) U32(rope_kind) F32(scale)                                            \
+	U32(sequence_stride) U32(token_stride) U32(head_stride) U32(experts) U32(shared_slot)
+
+/*
  * gemm_gathered: the Q projection over expert lists. Tile i = tiles[i] = (expert, first entry, entries): rows are the tokens
- * entry / q_slots, outputs go to q row `entry`. tile_count[0] tiles exist. The grid covers tiles * ceil(head_dim / tile columns).
+ * entry / q_slots, outputs go to q row `entry`. tile_count[0] tiles exist. The grid covers tiles * ceil(head_size / tile columns).
  */
 #define GQE_PUSH_GEMM_GATHERED(IN, OUT, INOUT, U32, F32)                                                               \
 	IN(Floats, a)       /* [rows, a_stride] */                                                                     \
-	IN(Weights, w)      /* [N * head_dim, w_stride], expert-major */                                               \
-	IN(Floats, bias)    /* [N * head_dim] or 0 */                                                                  \
+	IN(Weights, w)      /* [N * head_size, w_stride], expert-major */                                              \
+	IN(Floats, bias)    /* [N * head_size] or 0 */                                                                 \
+	IN(Floats, turns)   /* [rows, head_size / 2, 2] or 0 */                                                        \
 	IN(Ints, tiles)     /* [tile_count, 3] */                                                                      \
 	IN(Ints, tile_count) /* [1] */                                                                                 \
 	IN(Ints, entries)   /* [rows * G * k] */                                                                       \
-	OUT(Floats, q)      /* [rows, q_slots, head_dim] */                                                            \
-	U32(q_slots) U32(width_per_expert) U32(depth) U32(a_stride) U32(w_stride) U32(has_bias)
+	OUT(Floats, q)      /* [rows, q_slots, head_size] */                                                           \
+	U32(q_slots) U32(q_slots_inverse) U32(head_size) U32(depth) U32(a_stride) U32(w_stride) U32(has_bias)          \
+	U32(rope_kind) F32(scale)
 
-/* route: one token an invocation: softmax over each group, top-k, slot order, gate. slot_order: 0 rank, 1 expert. */
+/*
+ * route: one token an invocation: softmax over each group, top-k, slot order, gate. slot_order: 0 rank, 1 expert. expert_slots, if
+ * wanted: an expert's slot of the token, or -1.
+ */
 #define GQE_PUSH_ROUTE(IN, OUT, INOUT, U32, F32)                                                                       \
 	IN(Floats, logits)       /* [rows, N] */                                                                       \
 	OUT(Floats, probability) /* [rows, N] */                                                                       \
 	OUT(Ints, experts)       /* [rows, G, k] */                                                                    \
 	OUT(Floats, selected)    /* [rows, G, k]: p of the selected */                                                 \
 	OUT(Floats, gate)        /* [rows, G, k]: p / sum of the row's selected p */                                   \
-	U32(rows) U32(groups) U32(experts_per_group) U32(top_k) U32(slot_order)
+	OUT(Ints, expert_slots)  /* [rows, N] or 0 */                                                                  \
+	U32(rows) U32(groups) U32(experts_per_group) U32(top_k) U32(slot_order) U32(has_expert_slots)
 
 /* expert_count: block b of GQE_LIST_BLOCK tokens, expert e: how many of them selected e. */
 #define GQE_PUSH_EXPERT_COUNT(IN, OUT, INOUT, U32, F32)                                                                \
@@ -162,28 +198,21 @@
  * one complex product. Entry [i, pair] is (cos, sin). Right to 1e-6 up to position 2^20 and beyond.
  */
 #define GQE_ROPE_LOW 1024
-/* Slots or heads that one invocation rotates. */
-#define GQE_ROPE_HEADS 4
+/* Rows whose angles one invocation of rope_turns computes. */
+#define GQE_ROPE_ROWS 4
 
-/* rope_query: rotates q in place and multiplies by `scale` (1/sqrt(d_h) * log2(e): the softmax works in powers of two). */
-#define GQE_PUSH_ROPE_QUERY(IN, OUT, INOUT, U32, F32)                                                                  \
-	IN(Floats, rope_high) /* [ceil(capacity / GQE_ROPE_LOW), head_dim / 2, 2] */                                   \
-	IN(Floats, rope_low)  /* [GQE_ROPE_LOW, head_dim / 2, 2] */                                                    \
-	INOUT(Floats, q)      /* [rows, q_slots, head_dim] */                                                          \
-	U32(rows) U32(tokens) U32(position) U32(q_slots) U32(head_size) U32(rope_kind) F32(scale)
+/* rope_turns: (cos, sin) of every row's position and pair of channels. */
+#define GQE_PUSH_ROPE_TURNS(IN, OUT, INOUT, U32, F32)                                                                  \
+	IN(Floats, rope_high) /* [ceil(capacity / GQE_ROPE_LOW), head_size / 2, 2] */                                  \
+	IN(Floats, rope_low)  /* [GQE_ROPE_LOW, head_size / 2, 2] */                                                   \
+	OUT(Floats, turns)    /* [rows, head_size / 2, 2] */                                                           \
+	U32(rows) U32(tokens) U32(position) U32(head_size)
 
-/*
- * kv_store: projected K (rotated) and V into the cache. Source heads 0...source_heads-1; with `mean_head` the cache has one more
- * head, the mean over all source heads.
- */
-#define GQE_PUSH_KV_STORE(IN, OUT, INOUT, U32, F32)                                                                    \
-	IN(Floats, rope_high)                                                                                          \
-	IN(Floats, rope_low)                                                                                           \
-	IN(Floats, k)          /* [rows, source_heads, head_dim] */                                                    \
-	IN(Floats, v)          /* [rows, source_heads, head_dim] */                                                    \
-	OUT(Weights, k_cache)  /* [B, source_heads + mean_head, capacity, head_dim] */                                 \
-	OUT(Weights, v_cache)  /* [B, source_heads + mean_head, capacity, head_dim] */                                 \
-	U32(rows) U32(tokens) U32(position) U32(capacity) U32(source_heads) U32(mean_head) U32(head_size) U32(rope_kind)
+/* kv_mean: the cache's last head becomes the mean of its source_heads others. */
+#define GQE_PUSH_KV_MEAN(IN, OUT, INOUT, U32, F32)                                                                     \
+	INOUT(Weights, k_cache) /* [B, source_heads + 1, capacity, head_size] */                                       \
+	INOUT(Weights, v_cache) /* [B, source_heads + 1, capacity, head_size] */                                       \
+	U32(rows) U32(tokens) U32(position) U32(capacity) U32(source_heads) U32(head_size)
 
 /* kv_widen: keys first_key...first_key + keys - 1 of the cache in f32, as keys 0...keys - 1 of k and v. Only for a cache in f16. */
 #define GQE_PUSH_KV_WIDEN(IN, OUT, INOUT, U32, F32)                                                                    \
@@ -240,14 +269,15 @@
 	KERNEL(embed, EMBED)                                                                                           \
 	KERNEL(norm, NORM)                                                                                             \
 	KERNEL(gemm, GEMM)                                                                                             \
+	KERNEL(gemm_heads, GEMM_HEADS)                                                                                 \
 	KERNEL(gemm_gathered, GEMM_GATHERED)                                                                           \
 	KERNEL(route, ROUTE)                                                                                           \
 	KERNEL(expert_count, EXPERT_COUNT)                                                                             \
 	KERNEL(expert_scan, EXPERT_SCAN)                                                                               \
 	KERNEL(expert_scatter, EXPERT_SCATTER)                                                                         \
 	KERNEL(balance, BALANCE)                                                                                       \
-	KERNEL(rope_query, ROPE_QUERY)                                                                                 \
-	KERNEL(kv_store, KV_STORE)                                                                                     \
+	KERNEL(rope_turns, ROPE_TURNS)                                                                                 \
+	KERNEL(kv_mean, KV_MEAN)                                                                                       \
 	KERNEL(kv_widen, KV_WIDEN)                                                                                     \
 	KERNEL(attention, ATTENTION)                                                                                   \
 	KERNEL(combine, COMBINE)                                                                                       \

@@ -109,6 +109,64 @@ static void a_measured_tile_comes_before_the_table(void **state)
 	free(tuning);
 }
 
+static gqe_query_mode mode_for(const struct gqe_tuning *tuning, uint32_t experts_per_group, uint32_t tokens)
+{
+	return gqe_tuning_find_queries(tuning, GQE_PATH_SUBGROUP, GQE_DTYPE_F32, experts_per_group, 1, tokens);
+}
+
+static struct gqe_tuned_queries queries_entry(uint32_t above, uint32_t up_to, gqe_query_mode mode)
+{
+	return (struct gqe_tuned_queries){
+		.path = GQE_PATH_SUBGROUP,
+		.weights = GQE_DTYPE_F32,
+		.experts_per_group = 2,
+		.top_k = 1,
+		.above = above,
+		.up_to = up_to,
+		.mode = mode,
+	};
+}
+
+static void a_measured_mode_of_queries_is_for_its_work_and_shape(void **state)
+{
+	(void)state;
+	struct gqe_tuning *tuning = calloc(1, sizeof(*tuning));
+	assert_non_null(tuning);
+	assert_int_equal(mode_for(NULL, 2, 1), 0);
+	struct gqe_tuned_queries few = queries_entry(0, 8, GQE_QUERIES_DENSE), many = queries_entry(8, 0, GQE_QUERIES_GATHERED);
+	assert_true(gqe_tuning_set_queries(tuning, &few));
+	assert_true(gqe_tuning_set_queries(tuning, &many));
+	assert_int_equal(mode_for(tuning, 2, 8), GQE_QUERIES_DENSE);
+	assert_int_equal(mode_for(tuning, 2, 9), GQE_QUERIES_GATHERED);
+	assert_int_equal(mode_for(tuning, 4, 8), 0);
+	few.mode = GQE_QUERIES_GATHERED;
+	assert_true(gqe_tuning_set_queries(tuning, &few));
+	assert_int_equal(mode_for(tuning, 2, 8), GQE_QUERIES_GATHERED);
+	few.mode = 0;
+	assert_true(gqe_tuning_set_queries(tuning, &few));
+	assert_int_equal(tuning->query_count, 1);
+	assert_int_equal(mode_for(tuning, 2, 8), 0);
+	for (uint32_t i = 1; i < GQE_MAX_TUNED_QUERIES; i++) {
+		struct gqe_tuned_queries entry = queries_entry(0, i, GQE_QUERIES_DENSE);
+		assert_true(gqe_tuning_set_queries(tuning, &entry));
+	}
+	few = queries_entry(0, 1000, GQE_QUERIES_DENSE);
+	assert_false(gqe_tuning_set_queries(tuning, &few));
+	free(tuning);
+}
+
+static void few_tokens_and_selecting_all_experts_make_queries_dense(void **state)
+{
+	(void)state;
+	struct gqe_capabilities cpu = eight_lanes;
+	cpu.is_cpu = true;
+	const gqe_path path = GQE_PATH_SUBGROUP;
+	assert_int_equal(gqe_tile_query_mode(&cpu, path, 1, 0.5), GQE_QUERIES_DENSE);
+	assert_int_equal(gqe_tile_query_mode(&cpu, path, 4096, 2048), GQE_QUERIES_GATHERED);
+	assert_int_equal(gqe_tile_query_mode(&cpu, path, 4096, 4096), GQE_QUERIES_DENSE);
+	assert_int_equal(gqe_tile_query_mode(&eight_lanes, path, 4096, 2048), GQE_QUERIES_GATHERED);
+}
+
 static void what_the_table_has_no_tile_for_falls_to_the_path_below(void **state)
 {
 	(void)state;
@@ -160,9 +218,14 @@ static void what_is_saved_is_loaded_and_illegal_entries_are_dropped(void **state
 	assert_true(gqe_tuning_set(saved, &good));
 	assert_true(gqe_tuning_set(saved, &wide));
 	assert_true(gqe_tuning_set(saved, &unknown));
+	const struct gqe_tuned_queries queries = queries_entry(0, 8, GQE_QUERIES_DENSE), nonsense = queries_entry(8, 0, 77);
+	assert_true(gqe_tuning_set_queries(saved, &queries));
+	assert_true(gqe_tuning_set_queries(saved, &nonsense));
 	assert_true(gqe_tuning_save(saved, &vulkan, folder));
 	gqe_tuning_load(loaded, &vulkan, folder);
 	assert_int_equal(loaded->count, 1);
+	assert_int_equal(loaded->query_count, 1);
+	assert_memory_equal(&loaded->queries[0], &queries, sizeof(queries));
 	assert_memory_equal(&loaded->tiles[0], &good, sizeof(good));
 	saved->count = 0; /* nothing is faster than the table's tiles any more */
 	assert_true(gqe_tuning_save(saved, &vulkan, folder));
@@ -190,6 +253,8 @@ int main(void)
 		cmocka_unit_test(the_entry_for_that_much_work_is_taken),
 		cmocka_unit_test(a_full_table_takes_no_more),
 		cmocka_unit_test(a_measured_tile_comes_before_the_table),
+		cmocka_unit_test(a_measured_mode_of_queries_is_for_its_work_and_shape),
+		cmocka_unit_test(few_tokens_and_selecting_all_experts_make_queries_dense),
 		cmocka_unit_test(what_the_table_has_no_tile_for_falls_to_the_path_below),
 		cmocka_unit_test(what_a_device_cannot_run_is_illegal),
 		cmocka_unit_test(what_is_saved_is_loaded_and_illegal_entries_are_dropped),
