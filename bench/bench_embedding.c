@@ -1,7 +1,7 @@
 /*
  * What an application pays for embedding gqe: prefill on its own device against the library's, the length of submits in a long
  * prefill, and how long a cancel takes. Prints, judges nothing:
- *   bench_embedding [MODEL [TOKENS]]      default: models/gqe-2m, 32768
+ *   bench_embedding [MODEL [TOKENS [WHAT]]]      default: models/gqe-2m, 32768, all of import, submits, cancel
  * The device is the first one (VK_DRIVER_FILES chooses a driver).
  */
 #include "support/support.h"
@@ -126,26 +126,42 @@ static void measure_import(const char *folder)
 	app_free(&app);
 }
 
+struct over_cap {
+	uint32_t count;
+	double began; /* the prefill */
+};
+
 /* The library reports a submit over the cap, and nothing else of its length. */
 static void on_log(void *user, gqe_log_level level, const char *message)
 {
+	struct over_cap *over_cap = user;
 	(void)level;
 	if (strstr(message, "a submit took") != NULL) {
-		++*(uint32_t *)user;
-		printf("  %s\n", message);
+		over_cap->count++;
+		printf("  after %.1f s: %s\n", 1e-3 * (now_ms(CLOCK_MONOTONIC) - over_cap->began), message);
 	}
 }
 
+/* Of a whole prefill, after one chunk, in which CPU drivers compile, a pipeline in its first submit. */
 static void measure_submits(const char *folder, uint32_t tokens)
 {
-	uint32_t over_cap = 0;
+	struct over_cap over_cap = {0};
 	struct reader reader = open_reader(
 		(gqe_context_params){.submit_cap_ms = 500, .log = on_log, .log_user = &over_cap, .log_level = GQE_LOG_INFO}, folder,
 		tokens);
-	const double began = now_ms(CLOCK_MONOTONIC);
-	assert_int_equal(prefill(&reader), GQE_OK);
-	const double took = now_ms(CLOCK_MONOTONIC) - began;
-	printf("prefill of %u tokens with the cap at 500 ms: %.1f s, %u submits over the cap\n", tokens, 1e-3 * took, over_cap);
+	const uint32_t chunk = gqe_session_chunk(reader.session);
+	double took = 0;
+	uint32_t of_first_runs = 0;
+	for (int i = 0; i < 2; i++) {
+		reader.count = i == 0 && chunk < tokens ? chunk : tokens;
+		of_first_runs = over_cap.count;
+		over_cap.began = now_ms(CLOCK_MONOTONIC);
+		assert_int_equal(prefill(&reader), GQE_OK);
+		took = now_ms(CLOCK_MONOTONIC) - over_cap.began;
+	}
+	printf("prefill of %u tokens with the cap at 500 ms: %.1f s, %u submits over the cap; before, when pipelines ran first: "
+	       "%u\n",
+	       tokens, 1e-3 * took, over_cap.count - of_first_runs, of_first_runs);
 	close_reader(&reader);
 }
 
@@ -196,9 +212,13 @@ int main(int argc, char **argv)
 {
 	const char *folder = argc > 1 ? argv[1] : GQE_MODELS "/gqe-2m";
 	const uint32_t tokens = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 32768;
+	const char *what = argc > 3 ? argv[3] : NULL;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	measure_import(folder);
-	measure_submits(folder, tokens);
-	measure_cancel(folder);
+	if (!what || strcmp(what, "import") == 0)
+		measure_import(folder);
+	if (!what || strcmp(what, "submits") == 0)
+		measure_submits(folder, tokens);
+	if (!what || strcmp(what, "cancel") == 0)
+		measure_cancel(folder);
 	return 0;
 }

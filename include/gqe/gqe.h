@@ -149,12 +149,12 @@ GQE_API const char *gqe_query_mode_name(gqe_query_mode mode);
 
 /*
  * What a device and driver make of a path. Before the paths packed, matrix and matrix2 are used by default for the first time, each
- * kernel is compared with the reference on small shapes, and timed against the subgroup path. One that is not in order is disabled:
- * the kernel runs on the next path below. The verdict is kept in the cache folder.
+ * kernel is compared with the reference on small shapes, and timed against the subgroup path, in at most 200 ms together, pipelines
+ * aside. One that is not in order is disabled: the kernel runs on the next path below. The verdict is kept in the cache folder.
  */
 typedef enum gqe_path_verdict {
 	GQE_PATH_UNCHECKED = 1, /* not used yet by default */
-	GQE_PATH_CHECKED,       /* right, and not slow as far as there was time to see */
+	GQE_PATH_CHECKED,       /* right, and not slow; if there was no time to see that, the next context checks again */
 	GQE_PATH_SLOW,          /* disabled: right, but takes more than 5 times as long as the subgroup path */
 	GQE_PATH_WRONG,         /* disabled: results beyond the tolerance, memory overwritten, or other results in a second run */
 	GQE_PATH_FAILED         /* disabled: the driver gave an error, or the check began twice and never ended */

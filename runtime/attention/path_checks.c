@@ -31,37 +31,44 @@ static void keep(const gqe_context *context, const struct gqe_verdict *entry)
 	gqe_verdicts_save(verdicts, gqe_context_vulkan(context), gqe_context_cache_dir(context));
 }
 
-/* The cache file says before the check that it began: should the driver take the process with it, the next process knows. */
-static gqe_status check_one(gqe_context *context, struct gqe_verdict *entry, gqe_error *error)
+/*
+ * The cache file says before the check that it began: should the driver take the process with it, the next process knows. Takes
+ * what it used from `*left` seconds.
+ */
+static gqe_status check_one(gqe_context *context, struct gqe_verdict *entry, double share, double *left, gqe_error *error)
 {
 	gqe_error cause = {0};
 	const uint64_t began = gqe_wall_nanoseconds();
+	double seconds = share;
 	entry->verdict = GQE_PATH_UNCHECKED;
 	entry->attempts++;
 	keep(context, entry);
-	gqe_status status = gqe_check_path(context, entry, &cause);
+	gqe_status status = gqe_check_path(context, entry, &seconds, &cause);
+	*left -= seconds;
 	if (status == GQE_ERROR_OUT_OF_MEMORY) {
 		/* It says nothing about the path. This context does without; another one may try again. */
-		entry->attempts--;
-		keep(context, entry);
 		entry->is_transient = true;
 		entry->verdict = GQE_PATH_FAILED;
 	} else if (status != GQE_OK) {
 		/* A device may be lost for other reasons; when the next check does not end either, that is answer enough. */
 		entry->verdict = status == GQE_ERROR_DEVICE_LOST ? GQE_PATH_UNCHECKED : GQE_PATH_FAILED;
 	}
+	if (entry->is_transient)
+		entry->attempts--; /* it ended */
 	if (status != GQE_OK)
 		gqe_log_write(&gqe_context_vulkan(context)->log, GQE_LOG_WARNING, "%s, path %s: %s",
 			      gqe_kernel_name((enum gqe_kernel)entry->kernel), gqe_path_name((gqe_path)entry->path), cause.message);
 	keep(context, entry);
 	log_verdict(context, entry->verdict == GQE_PATH_CHECKED ? GQE_LOG_INFO : GQE_LOG_WARNING, "first use on this device",
 		    entry);
-	gqe_log_write(&gqe_context_vulkan(context)->log, GQE_LOG_DEBUG, "the check took %.0f ms", 1e3 * gqe_seconds_since(began));
+	gqe_log_write(&gqe_context_vulkan(context)->log, GQE_LOG_DEBUG, "the check took %.0f ms, and pipelines for it %.0f ms",
+		      1e3 * seconds, 1e3 * (gqe_seconds_since(began) - seconds));
 	return status == GQE_ERROR_DEVICE_LOST ? gqe_fail(error, status, "%s", cause.message) : GQE_OK;
 }
 
-/* From the path in use down, until one has passed or needs no check. */
-static gqe_status check_kernel(gqe_context *context, enum gqe_kernel kernel, uint32_t head_dim, gqe_error *error)
+/* From the path in use down, until one has passed or needs no check; in as many equal parts of `*left` as `shares` says. */
+static gqe_status check_kernel(gqe_context *context, enum gqe_kernel kernel, uint32_t head_dim, uint32_t shares, double *left,
+			       gqe_error *error)
 {
 	struct gqe_verdicts *verdicts = gqe_context_verdicts(context);
 	for (;;) {
@@ -70,7 +77,7 @@ static gqe_status check_kernel(gqe_context *context, enum gqe_kernel kernel, uin
 		bool is_known = gqe_verdicts_find(verdicts, kernel, path, head_dim, &entry);
 		if (path < GQE_PATH_PACKED || (is_known && entry.verdict != GQE_PATH_UNCHECKED))
 			return GQE_OK;
-		gqe_status status = check_one(context, &entry, error);
+		gqe_status status = check_one(context, &entry, *left / shares, left, error);
 		if (status != GQE_OK)
 			return status;
 	}
@@ -93,13 +100,15 @@ gqe_status gqe_context_check_paths(gqe_context *context, gqe_dtype dtype, uint32
 		return GQE_OK;
 	struct gqe_verdicts *verdicts = gqe_context_verdicts(context);
 	gqe_status status = GQE_OK;
+	double left = GQE_CHECK_SECONDS;
 	pthread_mutex_lock(&verdicts->checking);
 	for (size_t k = 0; k < GQE_CHECKED_KERNELS && status == GQE_OK; k++) {
 		uint32_t size = gqe_checked_kernels[k] == GQE_KERNEL_ATTENTION ? head_dim : 0;
 		if (gqe_context_path_is_forced(context))
 			log_forced(context, gqe_checked_kernels[k], size);
 		else
-			status = check_kernel(context, gqe_checked_kernels[k], size, error);
+			status = check_kernel(context, gqe_checked_kernels[k], size, (uint32_t)(GQE_CHECKED_KERNELS - k), &left,
+					      error);
 	}
 	pthread_mutex_unlock(&verdicts->checking);
 	return status;

@@ -196,9 +196,16 @@ void gqe_verdicts_save(struct gqe_verdicts *verdicts, const struct gqe_vulkan *v
 	pthread_mutex_lock(&verdicts->lock);
 	struct gqe_verdict *kept = malloc((verdicts->count + 1) * sizeof(*kept));
 	size_t count = 0;
-	for (uint32_t i = 0; kept != NULL && i < verdicts->count; i++)
-		if (!verdicts->list[i].is_transient)
-			kept[count++] = verdicts->list[i];
+	for (uint32_t i = 0; kept != NULL && i < verdicts->count; i++) {
+		struct gqe_verdict entry = verdicts->list[i];
+		if (entry.is_transient)
+			entry = (struct gqe_verdict){.kernel = entry.kernel,
+						     .path = entry.path,
+						     .head_dim = entry.head_dim,
+						     .verdict = GQE_PATH_UNCHECKED,
+						     .attempts = entry.attempts};
+		kept[count++] = entry;
+	}
 	pthread_mutex_unlock(&verdicts->lock);
 	if (kept != NULL)
 		gqe_cache_file_write(&file, vulkan, (const uint8_t *)kept, count * sizeof(*kept));

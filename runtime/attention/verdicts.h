@@ -14,6 +14,8 @@
 #define GQE_MAX_VERDICTS (3 * GQE_MAX_HEAD_DIM / 2 + 8)
 /* A path whose checks began so often and never ended is taken for one that takes the process with it. */
 #define GQE_MOST_ATTEMPTS 2
+/* What the checks for a layer may take, pipelines aside. */
+#define GQE_CHECK_SECONDS 0.2
 /* A path that takes this many times as long as the subgroup path is slow. */
 #define GQE_SLOW_RATIO 5.0
 
@@ -28,7 +30,7 @@ struct gqe_verdict {
 	uint32_t head_dim;       /* attention's; 0 for other kernels */
 	uint32_t verdict;        /* gqe_path_verdict; UNCHECKED: a check began */
 	uint32_t attempts;       /* checks that began */
-	uint32_t is_transient;   /* of this context alone: not for the file */
+	uint32_t is_transient;   /* of this context alone: the file only has the attempts, and the next context checks again */
 	double error, tolerance; /* relative L2, of the case that came nearest to failing */
 	double slowdown;         /* seconds over those of the subgroup path; 0: not measured */
 };
@@ -72,9 +74,10 @@ gqe_path_verdict gqe_verdict_judge(bool is_right, double seconds, double subgrou
  */
 gqe_status gqe_context_check_paths(gqe_context *context, gqe_dtype dtype, uint32_t head_dim, gqe_error *error);
 /*
- * Checks one path of one kernel and fills in the rest of `entry`. The only call up the house: selftest/path_check.c, which has the
- * kernels' cases, implements it.
+ * Checks one path of one kernel and fills in the rest of `entry`; transient when there was no time to come to an end. `seconds`:
+ * how long it may take; then, how long it took. The only call up the house: selftest/path_check.c, which has the kernels' cases,
+ * implements it.
  */
-gqe_status gqe_check_path(gqe_context *context, struct gqe_verdict *entry, gqe_error *error);
+gqe_status gqe_check_path(gqe_context *context, struct gqe_verdict *entry, double *seconds, gqe_error *error);
 
 #endif

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/threads.h"
 #include "reference/reference.h"
 
 /* A routing problem: every token selects top_k different experts in each group, in some order. */
@@ -222,18 +223,29 @@ void gqe_check_expert_scatter(struct gqe_check *check)
 	gqe_check_compare_ints(check, out, expected);
 }
 
-/* q [rows, q_slots, width]: every selection's row of `a` times its expert's matrix; the shared slot stays as it was. */
-static void expect_gathered(const struct gqe_check *check, const struct routing *routing, const struct gqe_push_gemm_gathered *push,
-			    const struct gqe_check_rope *rope, const float *a, const float *w, const float *bias, float *q)
+/* What gemm_gathered is to leave, and what it is computed from. */
+struct expected_gathered {
+	const struct routing *routing;
+	const struct gqe_push_gemm_gathered *push;
+	const struct gqe_check_rope *rope;
+	const float *a, *w, *bias;
+	float *q; /* [rows, q_slots, width]: every selection's row of `a` times its expert's matrix; the shared slot stays as it was
+		   */
+};
+
+static void expect_selections(void *user, uint64_t begin, uint64_t end)
 {
-	uint32_t width = push->head_size, slots = routing->groups * routing->top_k;
-	for (uint64_t i = 0; i < routing->selections; i++) {
+	const struct expected_gathered *expected = user;
+	const struct routing *routing = expected->routing;
+	const struct gqe_push_gemm_gathered *push = expected->push;
+	const uint32_t width = push->head_size, slots = routing->groups * routing->top_k;
+	for (uint64_t i = begin; i < end; i++) {
 		uint64_t row = i / slots, entry = row * routing->q_slots + i % slots;
 		uint64_t first = (uint64_t)expert_of(routing, i) * width;
-		gqe_reference_gemm(check->threads, 1, width, push->depth, a + row * push->a_stride, push->a_stride,
-				   w + first * push->depth, push->depth, push->has_bias ? bias + first : NULL, NULL,
-				   q + entry * width, width);
-		gqe_check_rotate(rope, (uint32_t)row, width, q + entry * width);
+		gqe_reference_gemm(1, 1, width, push->depth, expected->a + row * push->a_stride, push->a_stride,
+				   expected->w + first * push->depth, push->depth, push->has_bias ? expected->bias + first : NULL,
+				   NULL, expected->q + entry * width, width);
+		gqe_check_rotate(expected->rope, (uint32_t)row, width, expected->q + entry * width);
 	}
 }
 
@@ -296,7 +308,8 @@ void gqe_check_gemm_gathered(struct gqe_check *check)
 	while (gqe_check_pass(check))
 		gqe_record_gemm_gathered(&check->recorder, check->dtype, &push, &dispatch_in->buffer, routing.rows,
 					 routing.groups * routing.top_k);
-	expect_gathered(check, &routing, &push, &rope, a, w, bias, expected);
+	struct expected_gathered reference = {&routing, &push, &rope, a, w, bias, expected};
+	gqe_parallel_for(check->threads, routing.selections, 0, expect_selections, &reference);
 	bool is_f16 = gqe_check_multiplies_f16(check, GQE_KERNEL_GEMM_GATHERED);
 	gqe_check_compare(check, q, expected, is_f16 ? GQE_CHECK_TOLERANCE_SUM_F16 : GQE_CHECK_TOLERANCE_SUM);
 }

@@ -2,12 +2,14 @@
 #include "selftest/checks.h"
 #include "selftest/selftest.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "attention/context.h"
 #include "attention/kernel_table.h"
+#include "common/platform.h"
 
 #define DEFAULT_SEED 20260609
 #define DEFAULT_CASES 4
@@ -23,6 +25,7 @@ struct selftest {
 	struct gqe_steps *steps;
 	const struct gqe_tuning *tuning; /* NULL: the tile table's tiles, whatever was measured */
 	uint32_t head_dim;               /* the only one to draw; 0: any */
+	uint32_t threads;                /* of the reference */
 	bool keeps_shape;                /* of matrices: the one that the library would use */
 	uint64_t run, failed;
 };
@@ -58,7 +61,7 @@ static gqe_status run_case(struct selftest *test, enum gqe_kernel kernel, gqe_pa
 	check->number = number;
 	check->max_tokens = test->params.max_tokens;
 	check->head_dim = test->head_dim;
-	check->threads = gqe_context_threads(test->context);
+	check->threads = test->threads;
 	check->random = case_random(test, kernel, path, dtype, number);
 	check->error = error;
 	check_functions[kernel](check);
@@ -133,7 +136,11 @@ gqe_status gqe_selftest(gqe_context *context, const gqe_selftest_params *params,
 	if (context == NULL || gqe_context_vulkan(context) == NULL)
 		return gqe_fail(error, GQE_ERROR_USAGE,
 				"the self-test needs a Vulkan device: the reference has nothing to compare with");
-	struct selftest test = {.context = context, .vulkan = gqe_context_vulkan(context)};
+	struct selftest test = {
+		.context = context,
+		.vulkan = gqe_context_vulkan(context),
+		.threads = gqe_context_threads(context),
+	};
 	gqe_status status = gqe_copy_params(&test.params, sizeof(test.params), params, error);
 	if (status != GQE_OK)
 		return status;
@@ -166,6 +173,7 @@ gqe_status gqe_selftest_tile(gqe_context *context, const struct gqe_tuned_tile *
 		.context = context,
 		.vulkan = gqe_context_vulkan(context),
 		.head_dim = entry->head_dim,
+		.threads = gqe_context_threads(context),
 	};
 	if (entry->up_to != 0)
 		test.params.max_tokens = entry->up_to < most_slots ? 1 : entry->up_to / most_slots;
@@ -201,31 +209,52 @@ static void keep_worst(void *user, const gqe_selftest_case *result)
 		*worst = *result;
 }
 
+struct gqe_budget gqe_budget_begin(struct gqe_steps *steps, double seconds)
+{
+	return (struct gqe_budget){
+		.steps = steps, .began = gqe_wall_nanoseconds(), .seconds = seconds + gqe_steps_pipeline_seconds(steps)};
+}
+
+double gqe_budget_left(const struct gqe_budget *budget)
+{
+	return budget->seconds + gqe_steps_pipeline_seconds(budget->steps) - gqe_seconds_since(budget->began);
+}
+
 gqe_status gqe_selftest_path(gqe_context *context, enum gqe_kernel kernel, gqe_path path, uint32_t head_dim,
-			     gqe_selftest_case *worst, gqe_error *error)
+			     const struct gqe_budget *budget, gqe_selftest_case *worst, bool *is_complete, gqe_error *error)
 {
 	/*
-	 * Cases by number, of those that are small: for products what tiles divide and two that are ragged; for attention with and
-	 * without earlier tokens, with sharp scores, and with a shared head. None is split over key ranges.
+	 * Cases by number, of those that take a few milliseconds on the host: for products what tiles divide first, and two that
+	 * are ragged; for attention with and without earlier tokens, with sharp scores, and with a shared head. None is split over
+	 * key ranges.
 	 */
-	static const uint32_t plain_numbers[] = {1, 4, 7}, gathered_numbers[] = {9, 3, 11};
+	static const uint32_t plain_numbers[] = {1, 4, 7}, gathered_numbers[] = {37, 19, 35};
 	const uint32_t *numbers = kernel == GQE_KERNEL_GEMM_GATHERED ? gathered_numbers : plain_numbers;
 	const uint32_t most_tokens = 48;
 	struct selftest test = {
 		.params = {.seed = DEFAULT_SEED, .max_tokens = most_tokens, .on_case = keep_worst, .user = worst},
 		.context = context,
 		.vulkan = gqe_context_vulkan(context),
+		.steps = budget->steps,
 		.tuning = gqe_context_tuning(context),
 		.head_dim = head_dim,
+		.threads = 1, /* for so little work */
 		.keeps_shape = true,
 	};
 	*worst = (gqe_selftest_case){.passed = true};
 	gqe_error failure = {0};
-	gqe_status status = gqe_steps_create(test.vulkan, &test.steps, error);
-	for (size_t i = 0; status == GQE_OK && i < GQE_COUNT(plain_numbers); i++)
+	gqe_status status = GQE_OK;
+	double longest = 0;
+	size_t i = 0;
+	for (; i < GQE_COUNT(plain_numbers) && status == GQE_OK && test.failed == 0; i++) {
+		const double left = gqe_budget_left(budget);
+		if (i > 0 && left < longest)
+			break;
 		status = run_case(&test, kernel, path, GQE_DTYPE_F16, numbers[i], &failure, error);
-	gqe_steps_destroy(&test.steps);
+		longest = fmax(longest, left - gqe_budget_left(budget));
+	}
 	worst->shape = worst->detail = ""; /* the case that they were of is gone */
+	*is_complete = status == GQE_OK && i == GQE_COUNT(plain_numbers);
 	if (status == GQE_OK && test.failed > 0)
 		status = gqe_fail(error, GQE_ERROR_VERIFICATION, "%s", failure.message);
 	return status;

@@ -23,6 +23,8 @@
 /* A rate falls at once and grows by bounded factors: small submits underestimate it, and too long a submit is worse than too short.
  */
 #define RATE_GROWTH 4.0
+/* A kernel that is slower than that threatens the cap once more, in its second submit. */
+#define FIRST_RUN_FALL SAFETY
 
 double gqe_pace_target(const struct gqe_pace *pace)
 {
@@ -66,6 +68,11 @@ void gqe_pace_learn(const struct gqe_pace *pace, gqe_rate *rate, double part, do
 		return;
 	double factor = fmin(predicted / seconds, RATE_GROWTH);
 	atomic_store_explicit(rate, rate_or_guess(pace, rate) * pow(factor, part), memory_order_relaxed);
+}
+
+void gqe_pace_learn_first(const struct gqe_pace *pace, gqe_rate *rate, double part, double predicted, double seconds)
+{
+	gqe_pace_learn(pace, rate, part, predicted, fmin(seconds, predicted * FIRST_RUN_FALL));
 }
 
 /*

@@ -32,6 +32,11 @@ uint32_t gqe_pace_units(const struct gqe_pace *pace, double seconds, uint32_t un
 /* Updates the rate of something that was expected to be that part (0...1) of a submit of `predicted` seconds, which took `seconds`.
  */
 void gqe_pace_learn(const struct gqe_pace *pace, gqe_rate *rate, double part, double predicted, double seconds);
+/*
+ * The same, of a submit in which a pipeline ran for the first time: compiling may be most of what it took, so the rate falls by a
+ * bounded factor.
+ */
+void gqe_pace_learn_first(const struct gqe_pace *pace, gqe_rate *rate, double part, double predicted, double seconds);
 /* What was done so far of a step that is cut. Zeros: nothing. */
 struct gqe_pace_cut {
 	double work, seconds;

@@ -45,7 +45,8 @@ struct gqe_pipeline {
 	struct gqe_specialization specialization;
 	VkPipeline handle;
 	VkPipelineLayout layout;
-	gqe_rate rate; /* what was learnt of it */
+	gqe_rate rate;        /* what was learnt of it */
+	_Atomic bool has_run; /* it was submitted */
 };
 
 /* Made by gqe_vulkan_create, destroyed (and the cache file written) by gqe_vulkan_destroy. */

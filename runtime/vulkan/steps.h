@@ -53,6 +53,12 @@ double gqe_steps_work(const struct gqe_steps *steps);
  */
 gqe_status gqe_steps_run(struct gqe_steps *steps, bool (*cancelled)(void *user), void *user, gqe_error *error);
 
+/*
+ * Seconds that this list has spent on pipelines so far: making them, and submits in which one runs for the first time, when some
+ * drivers compile it.
+ */
+double gqe_steps_pipeline_seconds(const struct gqe_steps *steps);
+
 /* --- timing --- */
 
 /* Labels are 0...GQE_STEP_LABELS-1; what one means is the affair of those who append. */

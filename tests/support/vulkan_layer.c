@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define HOST VK_ERROR_OUT_OF_HOST_MEMORY
 #define MEMORY VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY
@@ -199,6 +200,7 @@ static struct {
 	uint32_t spoilt_capability;    /* 0: none */
 	uint32_t *spoilt_words;        /* of the last module that was spoilt */
 	VkShaderModuleCreateInfo spoilt_info;
+	uint32_t delay; /* of submits, milliseconds */
 	VkDevice device;
 	char unknown[512];
 	const char *asked[MAX_ASKED]; /* [asked_count] */
@@ -240,6 +242,11 @@ void layer_spoil(uint32_t capability)
 	layer.spoilt_capability = capability;
 	free(layer.spoilt_words);
 	layer.spoilt_words = NULL;
+}
+
+void layer_delay(uint32_t milliseconds)
+{
+	layer.delay = milliseconds;
 }
 
 uint32_t layer_calls(uint32_t function)
@@ -347,6 +354,8 @@ static bool can_notice_loss(enum function function)
 static VkResult before(enum function function)
 {
 	uint32_t call = layer.calls[function]++;
+	if (function == FUNCTION_vkQueueSubmit && layer.delay > 0)
+		nanosleep(&(struct timespec){.tv_nsec = (long)layer.delay * 1000000}, NULL);
 	if (layer.lost && can_notice_loss(function))
 		return VK_ERROR_DEVICE_LOST;
 	if (function != layer.function || call != layer.call)
@@ -466,7 +475,7 @@ static PFN_vkVoidFunction VKAPI_PTR layer_get_instance_proc_addr(VkInstance inst
 	return wrap(name, driver.get_instance_proc_addr(instance, name));
 }
 
-/* The loader unloads a driver with its last instance; then a leak checker cannot say which leaks are the driver's own. */
+/* The loader unloads drivers and layers with their last instance; then a leak checker cannot say which leaks are their own. */
 static void keep_driver_loaded(void)
 {
 	const VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO};
@@ -474,6 +483,7 @@ static void keep_driver_loaded(void)
 	PFN_vkCreateInstance create = (PFN_vkCreateInstance)driver.get_instance_proc_addr(VK_NULL_HANDLE, "vkCreateInstance");
 	if (create)
 		create(&info, NULL, &instance);
+	dlopen("libVkLayer_khronos_validation.so", RTLD_NOW | RTLD_LOCAL); /* if it is there */
 }
 
 PFN_vkGetInstanceProcAddr layer_entry(void)

@@ -32,6 +32,8 @@ void layer_hide_extension(const char *name);
 void layer_disguise(VkPhysicalDeviceType type);
 /* Shaders that declare that SPIR-V capability compute wrong cooperative matrix products, from now on; 0: none. */
 void layer_spoil(uint32_t capability);
+/* Every vkQueueSubmit takes so much longer, from now on. */
+void layer_delay(uint32_t milliseconds);
 /* Every function that was asked for so far, in that order; NULL after the last. */
 const char *layer_asked(uint32_t index);
 /* Nothing fails; counts of calls start anew. */

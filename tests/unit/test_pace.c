@@ -70,6 +70,20 @@ static void test_a_cut_step_teaches_its_whole_speed(void **state)
 	assert_true(rate > 1e11);
 }
 
+static void test_compiling_teaches_little(void **state)
+{
+	(void)state;
+	struct gqe_pace pace = {0};
+	gqe_rate rate = 0;
+	gqe_pace_learn_first(&pace, &rate, 1, gqe_pace_predict(&pace, &rate, 1e6), 3);
+	assert_true(near(rate, 1e9 / 4)); /* the slowest device that is expected, and not 0.3 MFLOP/s */
+	rate = 1e12;
+	gqe_pace_learn_first(&pace, &rate, 1, gqe_pace_predict(&pace, &rate, 1e10), 0.02);
+	assert_true(near(rate, 5e11));
+	gqe_pace_learn_first(&pace, &rate, 1, gqe_pace_predict(&pace, &rate, 1e10), 1e-3);
+	assert_true(near(rate, 2e12));
+}
+
 static void test_only_what_threatens_the_cap_is_split(void **state)
 {
 	(void)state;
@@ -102,6 +116,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_work_is_slow_and_then_typical),
 		cmocka_unit_test(test_a_rate_follows_what_was_measured),
 		cmocka_unit_test(test_a_cut_step_teaches_its_whole_speed),
+		cmocka_unit_test(test_compiling_teaches_little),
 		cmocka_unit_test(test_only_what_threatens_the_cap_is_split),
 		cmocka_unit_test(test_low_impact_is_short),
 	};

@@ -313,6 +313,8 @@ static const struct gqe_kernel_variant kernel = {
 	.pointers = pointers,
 	.pointer_count = GQE_COUNT(pointers),
 };
+/* Others, which have not run yet. */
+static const struct gqe_kernel_variant new_kernels[] = {{.kernel = "one", .variant = "f32"}, {.kernel = "two", .variant = "f32"}};
 
 static struct gqe_steps *steps;
 static const struct gqe_buffer buffers[] = {
@@ -321,6 +323,21 @@ static const struct gqe_buffer buffers[] = {
 	{.address = 0x3000, .size = 0x100, .handle = HANDLE(VkBuffer)},
 	{.address = 0x4000, .size = 0x100, .handle = HANDLE(VkBuffer)},
 };
+
+static void append(uint64_t from, uint64_t to, uint64_t workgroups, double work)
+{
+	struct push push = {from, to};
+	struct gqe_dispatch dispatch = {.variant = &kernel, .push = &push, .workgroups = workgroups, .work = work};
+	gqe_steps_dispatch(steps, &dispatch);
+}
+
+static gqe_status run(gqe_error *error)
+{
+	gqe_status status = gqe_steps_run(steps, NULL, NULL, error);
+	assert_int_equal(seen.busy, 0); /* nothing is ever left in flight */
+	assert_true(gqe_steps_work(steps) == 0);
+	return status;
+}
 
 static int set_up(void **state)
 {
@@ -342,6 +359,11 @@ static int set_up(void **state)
 			return -1;
 		}
 	}
+	append(0x1000, 0x2000, 1, 0); /* its first run is over, and taught nothing */
+	if (run(NULL) != GQE_OK) {
+		return -1;
+	}
+	memset(&seen, 0, sizeof(seen));
 	return 0;
 }
 
@@ -353,21 +375,6 @@ static int tear_down(void **state)
 	gqe_pipelines_destroy(&vulkan);
 	gqe_address_map_destroy(&vulkan);
 	return 0;
-}
-
-static void append(uint64_t from, uint64_t to, uint64_t workgroups, double work)
-{
-	struct push push = {from, to};
-	struct gqe_dispatch dispatch = {.variant = &kernel, .push = &push, .workgroups = workgroups, .work = work};
-	gqe_steps_dispatch(steps, &dispatch);
-}
-
-static gqe_status run(gqe_error *error)
-{
-	gqe_status status = gqe_steps_run(steps, NULL, NULL, error);
-	assert_int_equal(seen.busy, 0); /* nothing is ever left in flight */
-	assert_true(gqe_steps_work(steps) == 0);
-	return status;
 }
 
 static void test_an_empty_list_submits_nothing(void **state)
@@ -483,6 +490,39 @@ static void test_many_small_steps_share_a_submit(void **state)
 	assert_int_equal(run(NULL), GQE_OK);
 	assert_int_equal(seen.submits, 1);
 	assert_int_equal(seen.dispatches, 1000);
+}
+
+static void append_new(void)
+{
+	for (size_t i = 0; i < GQE_COUNT(new_kernels); i++) {
+		struct gqe_dispatch dispatch = {.variant = &new_kernels[i], .workgroups = 1, .work = 1};
+		append(0x1000, 0x2000, 1, 1);
+		gqe_steps_dispatch(steps, &dispatch);
+		gqe_steps_dispatch(steps, &dispatch);
+	}
+}
+
+static void test_the_first_run_of_a_pipeline_is_a_submit_of_its_own(void **state)
+{
+	(void)state;
+	append_new(); /* move | one | one, move | two | two */
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(seen.submits, 5);
+	assert_int_equal(seen.dispatches, 6);
+	memset(&seen, 0, sizeof(seen));
+	vulkan.pace.target_seconds = 60; /* the rates fell with the made-up driver's time for nothing */
+	append_new();
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(seen.submits, 1);
+}
+
+static void test_a_long_target_has_room_for_first_runs(void **state)
+{
+	(void)state;
+	vulkan.pace.target_seconds = 60;
+	append_new();
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(seen.submits, 1);
 }
 
 static bool cancel_at_zero(void *user)
@@ -658,6 +698,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_long_indirect_step_is_split_where_its_size_is_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cancel_inside_a_step, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many_small_steps_share_a_submit, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_first_run_of_a_pipeline_is_a_submit_of_its_own, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_long_target_has_room_for_first_runs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cancel_between_slices_empties_the_list, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_grids_are_laid_over_two_dimensions, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_first_mistake_is_kept_and_nothing_runs, set_up, tear_down),

@@ -227,7 +227,28 @@ static void what_is_saved_is_loaded_and_the_implausible_is_dropped(void **state)
 	assert_int_equal(loaded->count, 0);
 	assert_int_equal(warnings, 2);
 
+	/* What there was no time for leaves only what the file knew of checks that began. */
+	good.verdict = GQE_PATH_CHECKED;
+	good.is_transient = true;
+	gqe_verdicts_set(saved, &good);
 	gqe_verdicts_save(saved, &vulkan, folder);
+	gqe_verdicts_load(loaded, &vulkan, folder);
+	assert_int_equal(loaded->count, 1);
+	assert_int_equal(loaded->list[0].verdict, GQE_PATH_UNCHECKED);
+	assert_int_equal(loaded->list[0].attempts, 1);
+	assert_true(loaded->list[0].error == 0 && !loaded->list[0].is_transient);
+	good.attempts = 0;
+	gqe_verdicts_set(saved, &good);
+	gqe_verdicts_save(saved, &vulkan, folder);
+	gqe_verdicts_load(loaded, &vulkan, folder);
+	assert_int_equal(loaded->list[0].attempts, 0);
+	assert_int_equal(warnings, 2);
+
+	good.is_transient = false;
+	good.attempts = 1;
+	gqe_verdicts_set(saved, &good);
+	gqe_verdicts_save(saved, &vulkan, folder);
+	loaded->count = 0;
 	vulkan.info.driver_version++;
 	gqe_verdicts_load(loaded, &vulkan, folder);
 	assert_int_equal(loaded->count, 0);
