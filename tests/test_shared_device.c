@@ -217,12 +217,54 @@ static void wrong_buffers_are_refused(void **state)
 	io.x.offset = 4;
 	assert_status(gqe_layer_record(layer, commands, &io, &error), GQE_ERROR_USAGE, &error);
 	io.x.offset = 0;
+	io.y = io.x;
+	assert_status(gqe_layer_record(layer, commands, &io, &error), GQE_ERROR_USAGE, &error);
+	assert_non_null(strstr(error.message, "overlaps"));
 	io.tokens = TOKENS + 1;
 	assert_status(gqe_layer_record(layer, commands, &io, &error), GQE_ERROR_USAGE, &error);
 	assert_status(gqe_layer_record(layer, VK_NULL_HANDLE, &io, &error), GQE_ERROR_USAGE, &error);
 	assert_int_equal(gqe_layer_position(layer), 0);
 	gqe_layer_destroy(&layer);
 	app_free_buffer(&test.app, &buffer);
+
+	uint64_t cache_bytes = 0;
+	gqe_layer_params params = layer_params(NULL);
+	assert_ok(gqe_vulkan_kv_cache_bytes(&params, &cache_bytes, &error), &error);
+	struct app_buffer half = app_make_buffer(&test.app, cache_bytes, 0);
+	const gqe_vulkan_kv_cache cache = {half.piece, half.piece};
+	params.kv_cache = &cache;
+	assert_status(gqe_layer_create(test.context, &params, &layer, &error), GQE_ERROR_USAGE, &error);
+	assert_null(layer);
+	assert_non_null(strstr(error.message, "overlaps"));
+	app_free_buffer(&test.app, &half);
+}
+
+static void use_queue(void *user)
+{
+	(void)user;
+}
+
+/* What would otherwise crash later, or in the driver. */
+static void wrong_imports_are_refused(void **state)
+{
+	(void)state;
+	const gqe_vulkan_import good = app_import(&test.app);
+	gqe_vulkan_import imports[5] = {good, good, good, good, good};
+	imports[0].lock_queue = use_queue;
+	imports[0].unlock_queue = NULL;
+	imports[1].lock_queue = NULL;
+	imports[1].unlock_queue = use_queue;
+	imports[2].queue_family = 99;
+	imports[3].queue_index = 999;
+	imports[4].physical_device = VK_NULL_HANDLE;
+	for (size_t i = 0; i < sizeof(imports) / sizeof(imports[0]); i++) {
+		gqe_context *context = NULL;
+		gqe_error error = {0};
+		const gqe_context_params params = {.size = sizeof(params), .vulkan = &imports[i]};
+		assert_status(gqe_context_create(&params, &context, &error), GQE_ERROR_USAGE, &error);
+		assert_null(context);
+		assert_non_null(strstr(error.message, "gqe_vulkan_import"));
+	}
 }
 
 /* Devices that an application has made for itself: what is not enabled is not used, and what must be is named. */
@@ -273,6 +315,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(layers_are_recorded_between_the_applications_commands, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(submits_wait_for_and_signal_semaphores, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wrong_buffers_are_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(wrong_imports_are_refused, set_up, tear_down),
 		cmocka_unit_test(a_device_with_less_does_less),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

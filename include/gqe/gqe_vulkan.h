@@ -34,7 +34,7 @@ typedef struct gqe_vulkan_import {
 	 * NULL: everything that gqe_vulkan_requirements_create lists for this physical device.
 	 */
 	const VkDeviceCreateInfo *device_info;
-	uint32_t queue_family; /* which of its queues; with compute */
+	uint32_t queue_family; /* which of its queues; with compute, else GQE_ERROR_USAGE */
 	uint32_t queue_index;  /* within the family */
 	/*
 	 * Called before and after every use of the queue, on the thread that uses it, and never nested; NULL: the application does

@@ -24,6 +24,8 @@ static gqe_status append_pass(gqe_layer *layer, const gqe_vulkan_layer_io *calle
 	status = gqe_buffer_import(vulkan, &pass->io.x, bytes, "x", &pass->x, error);
 	if (status == GQE_OK)
 		status = gqe_buffer_import(vulkan, &pass->io.y, bytes, "y", &pass->y, error);
+	if (status == GQE_OK && gqe_buffers_overlap(&pass->x, &pass->y, bytes))
+		status = gqe_fail(error, GQE_ERROR_USAGE, "%s: y overlaps x; give it memory of its own", call);
 	if (status != GQE_OK)
 		return status;
 	gqe_steps_lend(layer->steps, &pass->x);

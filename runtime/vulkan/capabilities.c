@@ -97,6 +97,45 @@ static void read_basics(const struct gqe_vulkan *vulkan, struct gqe_physical_dev
 	}
 }
 
+static void use_family(struct gqe_physical_device *device, const VkQueueFamilyProperties *families, uint32_t family)
+{
+	device->queue_family = family;
+	device->capabilities.timestamp_bits = families[family].timestampValidBits;
+	device->capabilities.timestamps = families[family].timestampValidBits > 0 && device->capabilities.timestamp_period > 0;
+	device->info.has_timestamps = device->capabilities.timestamps;
+}
+
+/* NULL: there is no memory for them. To be freed. */
+static VkQueueFamilyProperties *list_families(const struct gqe_vulkan *vulkan, const struct gqe_physical_device *device,
+					      uint32_t *count)
+{
+	vulkan->fn.vkGetPhysicalDeviceQueueFamilyProperties(device->handle, count, NULL);
+	VkQueueFamilyProperties *families = calloc((size_t)*count + 1, sizeof(*families));
+	if (families) {
+		vulkan->fn.vkGetPhysicalDeviceQueueFamilyProperties(device->handle, count, families);
+	}
+	return families;
+}
+
+gqe_status gqe_capabilities_use_queue(const struct gqe_vulkan *vulkan, struct gqe_physical_device *device, uint32_t family,
+				      uint32_t index, gqe_error *error)
+{
+	uint32_t count = 0;
+	VkQueueFamilyProperties *families = list_families(vulkan, device, &count);
+	if (!families) {
+		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory for a list of the queues of '%s'", device->info.name);
+	}
+	bool is_there = family < count && index < families[family].queueCount;
+	bool fits = is_there && (families[family].queueFlags & VK_QUEUE_COMPUTE_BIT);
+	if (fits) {
+		use_family(device, families, family);
+	}
+	free(families);
+	return fits ? GQE_OK
+		    : gqe_fail(error, GQE_ERROR_USAGE, "gqe_vulkan_import: queue %u of family %u of '%s' %s; name one with compute",
+			       index, family, device->info.name, is_there ? "has no compute" : "does not exist");
+}
+
 /*
  * The first compute family without graphics, so that long dispatches do not hold up a desktop; else the first with compute. NULL,
  * or why there is none.
@@ -104,12 +143,10 @@ static void read_basics(const struct gqe_vulkan *vulkan, struct gqe_physical_dev
 static const char *read_queues(const struct gqe_vulkan *vulkan, struct gqe_physical_device *device)
 {
 	uint32_t count = 0;
-	vulkan->fn.vkGetPhysicalDeviceQueueFamilyProperties(device->handle, &count, NULL);
-	VkQueueFamilyProperties *families = calloc((size_t)count + 1, sizeof(*families));
+	VkQueueFamilyProperties *families = list_families(vulkan, device, &count);
 	if (!families) {
 		return "there is no memory for a list of its queues";
 	}
-	vulkan->fn.vkGetPhysicalDeviceQueueFamilyProperties(device->handle, &count, families);
 	bool found = false, found_without_graphics = false;
 	for (uint32_t i = 0; i < count && !found_without_graphics; i++) {
 		bool graphics = families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT;
@@ -118,12 +155,9 @@ static const char *read_queues(const struct gqe_vulkan *vulkan, struct gqe_physi
 		}
 		found = true;
 		found_without_graphics = !graphics;
-		device->queue_family = i;
-		device->capabilities.timestamp_bits = families[i].timestampValidBits;
-		device->capabilities.timestamps = families[i].timestampValidBits > 0 && device->capabilities.timestamp_period > 0;
+		use_family(device, families, i);
 	}
 	free(families);
-	device->info.has_timestamps = device->capabilities.timestamps;
 	return found ? NULL : "the device has no compute queue";
 }
 

@@ -99,7 +99,14 @@ done:
 static gqe_status import_device(struct gqe_vulkan *vulkan, const gqe_vulkan_import *import, gqe_error *error)
 {
 	struct gqe_physical_device physical;
+	if (!import->lock_queue != !import->unlock_queue) {
+		return gqe_fail(error, GQE_ERROR_USAGE,
+				"gqe_vulkan_import: lock_queue and unlock_queue are both required, or neither");
+	}
 	gqe_status status = gqe_physical_device_import(vulkan, import, &physical, error);
+	if (status == GQE_OK) {
+		status = gqe_capabilities_use_queue(vulkan, &physical, import->queue_family, import->queue_index, error);
+	}
 	if (status == GQE_OK) {
 		status = gqe_device_request_restrict(&physical, import->device_info, error);
 	}

@@ -48,6 +48,10 @@ gqe_status gqe_physical_device_import(struct gqe_vulkan *vulkan, const gqe_vulka
 /* Fills everything but `info.index` of `device` from `device->handle`. */
 void gqe_capabilities_read(const struct gqe_vulkan *vulkan, struct gqe_physical_device *device);
 
+/* The queue that work goes to; GQE_ERROR_USAGE when it does not exist or has no compute. */
+gqe_status gqe_capabilities_use_queue(const struct gqe_vulkan *vulkan, struct gqe_physical_device *device, uint32_t family,
+				      uint32_t index, gqe_error *error);
+
 /* "VK_ERROR_DEVICE_LOST", ...; "VkResult -5" for one that this source does not know. `buffer` holds at least 32 bytes. */
 const char *gqe_result_name(VkResult result, char *buffer);
 

@@ -370,6 +370,11 @@ bool gqe_arena_block(const struct gqe_arena *arena, uint32_t index, struct gqe_b
 	return true;
 }
 
+bool gqe_buffers_overlap(const struct gqe_buffer *a, const struct gqe_buffer *b, uint64_t bytes)
+{
+	return a->address < b->address + bytes && b->address < a->address + bytes;
+}
+
 gqe_status gqe_buffer_import(const struct gqe_vulkan *vulkan, const gqe_vulkan_buffer *from, uint64_t bytes, const char *name,
 			     struct gqe_buffer *buffer, gqe_error *error)
 {
