@@ -228,7 +228,7 @@ gqe_status gqe_selftest_path(gqe_context *context, enum gqe_kernel kernel, gqe_p
 	 * are ragged; for attention with and without earlier tokens, with sharp scores, and with a shared head. None is split over
 	 * key ranges.
 	 */
-	static const uint32_t plain_numbers[] = {1, 4, 7}, gathered_numbers[] = {37, 19, 35};
+	static const uint32_t plain_numbers[] = {1, 4, 7}, gathered_numbers[] = {17, 19, 12};
 	const uint32_t *numbers = kernel == GQE_KERNEL_GEMM_GATHERED ? gathered_numbers : plain_numbers;
 	const uint32_t most_tokens = 48;
 	struct selftest test = {
