@@ -155,6 +155,36 @@ static void layers_are_recorded_between_the_applications_commands(void **state)
 	app_free_buffer(app, &v);
 }
 
+/* Passes over a cache of the application's give what those over the layer's own do. */
+static void an_imported_cache_may_be_f16(void **state)
+{
+	(void)state;
+	if (!can_f16(test.context))
+		skip();
+	gqe_error error = {0};
+	gqe_layer_params params = layer_params(NULL);
+	params.dtype = GQE_DTYPE_F16;
+	uint64_t cache_bytes = 0;
+	assert_ok(gqe_vulkan_kv_cache_bytes(&params, &cache_bytes, &error), &error);
+	struct app_buffer k = app_make_buffer(&test.app, cache_bytes, 64), v = app_make_buffer(&test.app, cache_bytes, 0);
+	const gqe_vulkan_kv_cache cache = {k.piece, v.piece};
+	float *y[2];
+	for (int imported = 0; imported < 2; imported++) {
+		gqe_layer *layer = NULL;
+		params.kv_cache = imported ? &cache : NULL;
+		assert_ok(gqe_layer_create(test.context, &params, &layer, &error), &error);
+		y[imported] = must_allocate(PASSES * test.count * sizeof(float));
+		for (int pass = 0; pass < PASSES; pass++)
+			forward(layer, TOKENS, test.x, y[imported] + pass * test.count, NULL, NULL);
+		gqe_layer_destroy(&layer);
+	}
+	assert_memory_equal(y[0], y[1], PASSES * test.count * sizeof(float));
+	free(y[0]);
+	free(y[1]);
+	app_free_buffer(&test.app, &k);
+	app_free_buffer(&test.app, &v);
+}
+
 /* Every pass waits for the one before through a semaphore, and the first for the application. */
 static void submits_wait_for_and_signal_semaphores(void **state)
 {
@@ -313,6 +343,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_shared_device_computes_the_same, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(layers_are_recorded_between_the_applications_commands, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_imported_cache_may_be_f16, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(submits_wait_for_and_signal_semaphores, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wrong_buffers_are_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wrong_imports_are_refused, set_up, tear_down),

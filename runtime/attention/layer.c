@@ -25,6 +25,7 @@ static gqe_status import_cache(gqe_layer *layer, const gqe_vulkan_kv_cache *from
 {
 	const struct gqe_vulkan *vulkan = gqe_context_vulkan(layer->context);
 	const uint64_t bytes = cache_bytes(&layer->config, dtype, layer->batch, layer->max_tokens);
+	layer->cache.dtype = dtype;
 	layer->cache.capacity = layer->max_tokens;
 	layer->cache_is_imported = true;
 	gqe_status status = gqe_buffer_import(vulkan, &from->k, bytes, "kv_cache.k", &layer->cache.k, error);
