@@ -37,7 +37,7 @@ typedef struct gqe_tune_result {
 	double before_ms;              /* median of the library's own tile; samples of both are taken in turn */
 	double after_ms;               /* median of the winner */
 	gqe_query_mode queries_before; /* of "queries", whose tiles are those of the modes; else 0 */
-	gqe_query_mode queries_after;
+	gqe_query_mode queries_after;  /* the winner */
 } gqe_tune_result;
 
 /* For gqe_tune. */

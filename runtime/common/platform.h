@@ -48,7 +48,6 @@ char *gqe_cache_folder(void);
 /* --------------------------------------------------------------------------------------------------- processors and time -- */
 
 uint32_t gqe_processor_count(void);
-uint32_t gqe_process_id(void);
 
 /* Seconds, 0...10; may return early. */
 void gqe_sleep(double seconds);

@@ -128,11 +128,6 @@ uint32_t gqe_processor_count(void)
 	return count < 1 ? 1 : (uint32_t)count;
 }
 
-uint32_t gqe_process_id(void)
-{
-	return (uint32_t)getpid();
-}
-
 void gqe_sleep(double seconds)
 {
 	seconds = seconds > 10 ? 10 : seconds;

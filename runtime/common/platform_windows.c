@@ -225,11 +225,6 @@ uint32_t gqe_processor_count(void)
 	return info.dwNumberOfProcessors < 1 ? 1 : info.dwNumberOfProcessors;
 }
 
-uint32_t gqe_process_id(void)
-{
-	return GetCurrentProcessId();
-}
-
 void gqe_sleep(double seconds)
 {
 	seconds = seconds > 10 ? 10 : seconds;

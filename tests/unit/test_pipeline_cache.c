@@ -123,6 +123,28 @@ static void test_a_damaged_file_is_a_miss_and_is_replaced(void **state)
 	}
 }
 
+/* Whatever number of processes were killed while they wrote. */
+static void test_files_left_behind_are_not_in_the_way(void **state)
+{
+	(void)state;
+	struct gqe_vulkan vulkan = made_up_device();
+	char left[8][600];
+	int count = 0, remaining = 0;
+	for (; count < 8; count++) {
+		snprintf(left[count], sizeof(left[count]), "%s.%d.tmp", path, count);
+		FILE *file = fopen(left[count], "wb");
+		assert_non_null(file);
+		fputs("half a file", file);
+		fclose(file);
+		change_file(0, 0xee);
+		assert_false(live(&vulkan));
+		assert_true(live(&vulkan));
+	}
+	while (count-- > 0)
+		remaining += remove(left[count]) == 0;
+	assert_int_equal(remaining, 7); /* one was taken over */
+}
+
 static void test_a_truncated_or_longer_file_is_a_miss(void **state)
 {
 	(void)state;
@@ -235,6 +257,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_a_damaged_file_is_a_miss_and_is_replaced, set_up),
+		cmocka_unit_test_setup(test_files_left_behind_are_not_in_the_way, set_up),
 		cmocka_unit_test_setup(test_a_truncated_or_longer_file_is_a_miss, set_up),
 		cmocka_unit_test_setup(test_another_driver_or_device_is_a_miss, set_up),
 		cmocka_unit_test_setup(test_another_kind_or_key_is_a_miss, set_up),
