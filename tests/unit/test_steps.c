@@ -495,7 +495,7 @@ static void test_many_small_steps_share_a_submit(void **state)
 static void append_new(void)
 {
 	for (size_t i = 0; i < GQE_COUNT(new_kernels); i++) {
-		struct gqe_dispatch dispatch = {.variant = &new_kernels[i], .workgroups = 1, .work = 1};
+		struct gqe_dispatch dispatch = {.variant = &new_kernels[i], .push = "", .workgroups = 1, .work = 1};
 		append(0x1000, 0x2000, 1, 1);
 		gqe_steps_dispatch(steps, &dispatch);
 		gqe_steps_dispatch(steps, &dispatch);
