@@ -105,7 +105,7 @@ static void what_was_measured_is_used_and_remembered(void **state)
 	assert_int_equal(gqe_context_tuned_count(context), 0);
 	assert_ok(tune(context, BUDGET_SECONDS, &results, &stored, &error), &error);
 	assert_true(results.count > 0 && results.count <= 13);
-	assert_true(results.count < 3 || results.gathered > 0);
+	assert_true(results.count - results.queries < 3 || results.gathered > 0); /* tiles come in that order, as time allows */
 	assert_true(results.queries <= 4);
 	assert_int_equal(gqe_context_tuned_count(context), results.changed);
 	assert_true(stored);
