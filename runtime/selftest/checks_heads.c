@@ -1,6 +1,8 @@
 /* Projections to heads: rope_turns, gemm_heads, kv_mean; the angles that gemm_gathered turns by. */
 #include "selftest/checks.h"
 
+#include "common/threads.h"
+
 #include <math.h>
 
 #include "attention/rope_table.h"
@@ -144,20 +146,30 @@ static int64_t place_of(const struct heads_case *heads, const int32_t *expert_sl
 	return slot < 0 ? -1 : (int64_t)row * heads->result_heads + heads->first_at + slot;
 }
 
-static void expect_heads(const struct gqe_check *check, const struct heads_case *heads, const struct gqe_check_rope *rope,
-			 const int32_t *expert_slots, const float *a, const float *w, const float *bias, float *expected)
+/* What gemm_heads is to leave, and what it is computed from. */
+struct expected_heads {
+	const struct heads_case *heads;
+	const struct gqe_check_rope *rope;
+	const int32_t *expert_slots;
+	const float *a, *w, *bias;
+	float *result;
+};
+
+static void expect_rows(void *user, uint64_t begin, uint64_t end)
 {
-	for (uint32_t row = 0; row < heads->rows; row++)
+	const struct expected_heads *expected = user;
+	const struct heads_case *heads = expected->heads;
+	for (uint64_t row = begin; row < end; row++)
 		for (uint32_t head = 0; head < heads->heads; head++) {
-			int64_t place = place_of(heads, expert_slots, row, head);
+			int64_t place = place_of(heads, expected->expert_slots, (uint32_t)row, head);
 			if (place < 0)
 				continue;
 			uint64_t first = (uint64_t)head * heads->head_dim;
-			float *out = expected + (uint64_t)place * heads->head_dim;
-			gqe_reference_gemm(check->threads, 1, heads->head_dim, heads->depth, a + (uint64_t)row * heads->a_stride,
-					   heads->a_stride, w + first * heads->depth, heads->depth,
-					   heads->has_bias ? bias + first : NULL, NULL, out, heads->head_dim);
-			gqe_check_rotate(rope, row, heads->head_dim, out);
+			float *out = expected->result + (uint64_t)place * heads->head_dim;
+			gqe_reference_gemm(1, 1, heads->head_dim, heads->depth, expected->a + row * heads->a_stride,
+					   heads->a_stride, expected->w + first * heads->depth, heads->depth,
+					   heads->has_bias ? expected->bias + first : NULL, NULL, out, heads->head_dim);
+			gqe_check_rotate(expected->rope, (uint32_t)row, heads->head_dim, out);
 		}
 }
 
@@ -230,7 +242,8 @@ void gqe_check_gemm_heads(struct gqe_check *check)
 	push.expert_slots = heads.target == GQE_TARGET_CHOSEN ? slots_in->buffer.address : 0;
 	while (gqe_check_pass(check))
 		gqe_record_gemm_heads(&check->recorder, check->dtype, heads.target, &push);
-	expect_heads(check, &heads, &rope, expert_slots, a, w, bias, expected);
+	struct expected_heads reference = {&heads, &rope, expert_slots, a, w, bias, expected};
+	gqe_parallel_for(check->threads, heads.rows, 0, expect_rows, &reference);
 	bool is_f16 = gqe_check_multiplies_f16(check, GQE_KERNEL_GEMM_HEADS);
 	double tolerance = is_f16 ? GQE_CHECK_TOLERANCE_SUM_F16 : GQE_CHECK_TOLERANCE_SUM;
 	if (element_bytes == 2)
