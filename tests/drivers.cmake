@@ -39,7 +39,7 @@ set(no_driver VK_ICD_FILENAMES=/nonexistent)
 
 function(gqe_register name binary label)
   add_test(NAME ${name}:${label} COMMAND ${binary})
-  set_tests_properties(${name}:${label} PROPERTIES LABELS ${label} TIMEOUT 600 ENVIRONMENT "${common_environment};${ARGN}")
+  set_tests_properties(${name}:${label} PROPERTIES LABELS ${label} TIMEOUT 1200 ENVIRONMENT "${common_environment};${ARGN}")
 endfunction()
 
 # Once, without any driver.
