@@ -1,3 +1,4 @@
+#include "common/temporary.h"
 #include "model/host_file.h"
 #include "model/json.h"
 #include "model/safetensors.h"
@@ -8,7 +9,7 @@
 #include <string.h>
 
 /* Temporary names tried before giving up: an interrupted run leaves one behind. */
-#define MAX_TEMPORARIES 1000
+#define MOST_TEMPORARIES 1000
 
 static gqe_status check_tensor(const gqe_tensor *tensor, gqe_error *error)
 {
@@ -85,35 +86,16 @@ static bool write_content(FILE *file, const char *header, const gqe_tensor *tens
 	return done;
 }
 
-/* A new file beside `path`; its name is put into `temporary` [capacity]. NULL, with errno, on failure. */
-static FILE *open_temporary(const char *path, char *temporary, size_t capacity)
-{
-	FILE *file = NULL;
-
-	errno = EEXIST;
-	for (int i = 0; i < MAX_TEMPORARIES && !file && errno == EEXIST; i++) {
-		snprintf(temporary, capacity, "%s.%d.tmp", path, i);
-		file = gqe_file_create(temporary, false);
-	}
-	return file;
-}
-
 static gqe_status write_file(const char *path, const char *header, const gqe_tensor *tensors, size_t count, gqe_error *error)
 {
 	/* rename() would put a regular file in the place of a device: as root, of /dev/null. */
 	if (!gqe_file_replaceable(path))
 		return gqe_fail(error, GQE_ERROR_BAD_INPUT, "cannot write '%s': it is not a regular file; name a new file", path);
-	size_t capacity = strlen(path) + 16;
-	char *temporary = malloc(capacity);
-	if (!temporary)
-		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory to write '%s'", path);
-
-	FILE *file = open_temporary(path, temporary, capacity);
-	if (!file) {
-		int number = errno;
-		free(temporary);
-		return gqe_fail(error, GQE_ERROR_BAD_INPUT, "cannot create a file beside '%s': %s", path, strerror(number));
-	}
+	char *temporary;
+	FILE *file = gqe_temporary_create(path, MOST_TEMPORARIES, false, &temporary);
+	if (!file)
+		return gqe_fail(error, errno == ENOMEM ? GQE_ERROR_OUT_OF_MEMORY : GQE_ERROR_BAD_INPUT,
+				"cannot create a file beside '%s': %s", path, strerror(errno));
 	bool written = write_content(file, header, tensors, count);
 	int number = errno;
 	if (!gqe_file_close_synced(file) && written) {

@@ -1,6 +1,7 @@
 #include "vulkan/cache_file.h"
 
 #include "common/platform.h"
+#include "common/temporary.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,8 +11,11 @@
 /* A file beyond this is not worth reading: it has collected pipelines of many versions, and starts anew. */
 #define MAX_FILE_BYTES ((size_t)64 << 20)
 
-#define MAX_TEMPORARIES 4
-#define TEMPORARY_SUFFIX sizeof(".0.tmp")
+/*
+ * Files that killed processes leave behind, at most. Beyond that one is taken over: should its owner be alive after all, the worst
+ * is a damaged file, which is a miss.
+ */
+#define MOST_TEMPORARIES 4
 
 /*
  * What a file begins with. All of it but the last two fields must be as expected for the content to be used: not every driver
@@ -126,26 +130,6 @@ uint8_t *gqe_cache_file_read(struct gqe_cache_file *cache, const struct gqe_vulk
 	return content;
 }
 
-/*
- * A new file beside `path`, its name in `temporary` [strlen(path) + TEMPORARY_SUFFIX]. Contexts of this process and of others may
- * write at the same time, each a file of its own. A process that is killed leaves its file behind; when all names are taken that
- * way the first is taken over. Should its owner be alive after all, the worst is a damaged file, which is a miss.
- */
-static FILE *open_temporary(const char *path, char *temporary, size_t capacity)
-{
-	FILE *file = NULL;
-	errno = EEXIST;
-	for (int i = 0; i < MAX_TEMPORARIES && !file && errno == EEXIST; i++) {
-		snprintf(temporary, capacity, "%s.%d.tmp", path, i);
-		file = gqe_file_create(temporary, false);
-	}
-	if (!file && errno == EEXIST) {
-		snprintf(temporary, capacity, "%s.0.tmp", path);
-		file = gqe_file_create(temporary, true);
-	}
-	return file;
-}
-
 /* Creates every missing folder above the file. What cannot be created shows when the file is opened. */
 static void make_folders_above(char *path)
 {
@@ -170,13 +154,9 @@ bool gqe_cache_file_write(struct gqe_cache_file *cache, const struct gqe_vulkan 
 	if (header.content_hash == cache->loaded_hash) {
 		return true;
 	}
-	size_t capacity = strlen(cache->path) + TEMPORARY_SUFFIX;
-	char *temporary = malloc(capacity);
-	if (!temporary) {
-		return false;
-	}
 	make_folders_above(cache->path);
-	FILE *file = open_temporary(cache->path, temporary, capacity);
+	char *temporary;
+	FILE *file = gqe_temporary_create(cache->path, MOST_TEMPORARIES, true, &temporary);
 	bool good = file && fwrite(&header, sizeof(header), 1, file) == 1 && fwrite(content, 1, bytes, file) == bytes;
 	if (file && fclose(file) != 0) {
 		good = false;

@@ -6,8 +6,9 @@
 #define GQE_COMMON_ROPE_GLSL
 
 /*
- * Two words at a time, as a pointer that is never followed: on a CPU driver 64 bits cost as much as 32 (common/gemm_subgroup.glsl). In
- * a struct, as glslang takes an array of pointers for one of descriptors and declares a capability for it.
+ * Two words at a time, as a pointer that is never followed: a CPU driver loads lane by lane, and 64 bits cost it as much as 32. It is
+ * the one type of 64 bits that needs no 64-bit integers. In a struct, as glslang takes an array of pointers for one of descriptors and
+ * declares a capability for it.
  */
 layout(buffer_reference, std430, buffer_reference_align = 8) buffer Turn
 {
