@@ -83,7 +83,8 @@ void compute_scores(Tile tile, uint key, uint end)
 	}
 	[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 		score[i] = 0.0;
-	[[dont_unroll]] for (uint block = 0; block < config_head_dim; block += config_subgroup) {
+	uint block = 0;
+	[[dont_unroll]] do {
 		/* Channels past the end get q = 0, and the last k there is. */
 		bool has_channel = block + lane() < config_head_dim;
 		float q[config_rows];
@@ -100,7 +101,8 @@ void compute_scores(Tile tile, uint key, uint end)
 						score[r * config_columns + c] += x * k[c][j];
 				}
 		}
-	}
+		block += config_subgroup;
+	} while (block < config_head_dim);
 }
 
 /* Turns scores into exp2(score - maximum so far), and rescales what was summed under a lower maximum. */
@@ -140,7 +142,8 @@ void update_softmax(Tile tile, uint key, bool is_diagonal)
 void accumulate_output(Tile tile, uint key, uint end, bool is_diagonal)
 {
 	Weights v = Weights(tile.v);
-	[[dont_unroll]] for (uint l = 0; l < config_subgroup; l++)
+	uint l = 0;
+	[[dont_unroll]] do {
 		[[unroll]] for (uint c = 0; c < config_columns; c++) {
 			uint row_key = key + c * config_subgroup + l;
 			uint base = min(row_key, end - 1) * config_head_dim;
@@ -154,6 +157,8 @@ void accumulate_output(Tile tile, uint key, uint end, bool is_diagonal)
 					o[r * blocks + b] += is_visible ? p * value[b] : 0.0;
 			}
 		}
+		l++;
+	} while (l < config_subgroup);
 }
 
 void store_rows(Tile tile)
@@ -203,7 +208,8 @@ void main()
 	}
 	start_rows(tile);
 	uint seen_by_all = row_keys(tile, 0);
-	for (uint key = range.first; key < range.end; key += pass_keys) {
+	uint key = range.first;
+	do {
 		compute_scores(tile, key, range.end);
 		bool is_diagonal = key + pass_keys > seen_by_all;
 		update_softmax(tile, key, is_diagonal);
@@ -211,7 +217,8 @@ void main()
 			accumulate_output(tile, key, range.end, true);
 		else
 			accumulate_output(tile, key, range.end, false);
-	}
+		key += pass_keys;
+	} while (key < range.end);
 	if (config_split == 0)
 		store_rows(tile);
 	else

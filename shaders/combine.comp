@@ -33,8 +33,8 @@ void combine_whole(uint first)
 	float sum[config_columns];
 	[[unroll]] for (uint c = 0; c < config_columns; c++)
 		sum[c] = 0.0;
-	for (uint i = 0; i < push.hard_slots; i++) {
-		uint slot = min(i, push.hard_slots - 1); /* a CPU driver may run the loop's body once more */
+	uint slot = 0;
+	do {
 		float gate = gate_of(slot), scale = scale_of(slot);
 		[[unroll]] for (uint c = 0; c < config_columns; c++) {
 			uint at = slot_at(slot) + first + c * config_workgroup;
@@ -43,7 +43,8 @@ void combine_whole(uint first)
 			if (push.scale_hard != 0)
 				push.o.at[at + gl_LocalInvocationIndex] = scale * value;
 		}
-	}
+		slot++;
+	} while (slot < push.hard_slots);
 	if (push.weighted_slot != GQE_NONE)
 		[[unroll]] for (uint c = 0; c < config_columns; c++)
 			push.o.at[slot_at(push.weighted_slot) + first + c * config_workgroup + gl_LocalInvocationIndex] = sum[c];
@@ -69,9 +70,13 @@ void main()
 	if (row >= push.rows)
 		return;
 	uint whole = push.head_size / whole_channels * whole_channels;
-	if (whole > 0)
-		for (uint first = 0; first < whole; first += whole_channels)
+	if (whole > 0) {
+		uint first = 0;
+		do {
 			combine_whole(min(first, whole - whole_channels));
+			first += whole_channels;
+		} while (first < whole);
+	}
 	for (uint channel = whole + gl_LocalInvocationIndex; channel < push.head_size; channel += config_workgroup)
 		combine_one(channel);
 }

@@ -278,8 +278,8 @@ void gqe_record_kv_mean(const struct gqe_recorder *recorder, gqe_dtype weights, 
 
 void gqe_record_kv_widen(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_kv_widen *push)
 {
-	uint64_t items = (uint64_t)push->heads * push->keys * (push->head_size / 2);
-	record_items(recorder, GQE_KERNEL_KV_WIDEN, weights, push, items, 4);
+	uint64_t workgroups = (uint64_t)push->heads * gqe_div_up(push->keys, GQE_WIDEN_KEYS);
+	record_workgroups(recorder, GQE_KERNEL_KV_WIDEN, weights, push, workgroups, 4.0 * GQE_WIDEN_KEYS * push->head_size);
 }
 
 /* Slots of the KV head that serves most. */

@@ -105,10 +105,18 @@ void attend_in_lanes(Tile tile, KeyRange range)
 {
 	start_lane(tile);
 	uint seen_by_all = min(row_keys(tile, 0), range.end), key = range.first;
-	for (; key + config_columns <= seen_by_all; key += config_columns)
-		handle_keys(tile, key, range.end);
-	for (; key < range.end; key += edge_keys)
-		handle_edge_keys(tile, key, range.end);
+	if (key + config_columns <= seen_by_all) {
+		do {
+			handle_keys(tile, key, range.end);
+			key += config_columns;
+		} while (key + config_columns <= seen_by_all);
+	}
+	if (key < range.end) {
+		do {
+			handle_edge_keys(tile, key, range.end);
+			key += edge_keys;
+		} while (key < range.end);
+	}
 	if (config_split == 0)
 		store_lane(tile);
 	else

@@ -120,20 +120,29 @@ void multiply_one(uint at)
 void multiply_range(uint first, uint end)
 {
 	if (config_uniform_loads == 0) {
-		for (; first < end; first += config_subgroup)
+		do {
 			multiply_broadcast(first);
+			first += config_subgroup;
+		} while (first < end);
 		return;
 	}
 	/* Two eights an iteration: on a CPU driver an iteration's end costs as much as a dozen products of the tile. */
 	if (end >= 2 * GEMM_EIGHT) {
-		for (; first + 2 * GEMM_EIGHT <= end; first += 2 * GEMM_EIGHT) {
-			uint eight = min(first, end - 2 * GEMM_EIGHT) / GEMM_EIGHT;
-			multiply_eight(eight);
-			multiply_eight(eight + 1);
+		if (first + 2 * GEMM_EIGHT <= end) {
+			do {
+				uint eight = min(first, end - 2 * GEMM_EIGHT) / GEMM_EIGHT;
+				multiply_eight(eight);
+				multiply_eight(eight + 1);
+				first += 2 * GEMM_EIGHT;
+			} while (first + 2 * GEMM_EIGHT <= end);
 		}
 	}
-	for (; first < end; first++)
-		multiply_one(min(first, end - 1));
+	if (first < end) {
+		do {
+			multiply_one(min(first, end - 1));
+			first++;
+		} while (first < end);
+	}
 }
 
 #ifdef GQE_PAIRS
@@ -206,12 +215,14 @@ void gemm_tile()
 	[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 		sum[i] = 0.0;
 
-	for (uint block = 0; block < push.depth; block += GQE_GEMM_BLOCK) {
+	uint block = 0;
+	do {
 		[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 			block_sum[i] = 0.0;
 		multiply_range(block, min(block + GQE_GEMM_BLOCK, push.depth));
 		[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 			sum[i] += block_sum[i];
-	}
+		block += GQE_GEMM_BLOCK;
+	} while (block < push.depth);
 	store_tile();
 }

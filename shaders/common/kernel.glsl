@@ -2,6 +2,9 @@
  * What every kernel starts with: the shared push lists, pointers into device memory, specialization constants and the numbering
  * of workgroups. Include it first; it is the place for extensions.
  *
+ * Loops that take most of a kernel's time are written `do`: a CPU driver turns the end of a loop into a mask and runs the body of a `for`
+ * once more with no lane active, which costs as much as a pass that does something.
+ *
  * Compiled with -DGQE_F16, Weights are 16-bit in memory; arithmetic is always f32, so that 16-bit storage is all a device needs.
  */
 #ifndef GQE_COMMON_KERNEL_GLSL

@@ -7,16 +7,21 @@
  * one load an invocation, each of one address: a CPU driver's compiler makes them one contiguous load, which it does not see in
  * addresses that differ from lane to lane.
  */
-float load_lane(Floats list, uint first)
+uint load_lane_word(Ints list, uint first)
 {
 	if (config_uniform_loads == 0)
-		return list.at[first + gl_LocalInvocationIndex];
-	float value = list.at[first];
+		return uint(list.at[first + gl_LocalInvocationIndex]);
+	uint word = uint(list.at[first]);
 	[[unroll]] for (uint lane = 1; lane < config_workgroup; lane++) {
-		float other = list.at[first + lane];
-		value = gl_LocalInvocationIndex == lane ? other : value;
+		uint other = uint(list.at[first + lane]);
+		word = gl_LocalInvocationIndex == lane ? other : word;
 	}
-	return value;
+	return word;
+}
+
+float load_lane(Floats list, uint first)
+{
+	return uintBitsToFloat(load_lane_word(Ints(uvec2(list)), first));
 }
 
 #endif

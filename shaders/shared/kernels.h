@@ -214,6 +214,9 @@
 	INOUT(Weights, v_cache) /* [B, source_heads + 1, capacity, head_size] */                                       \
 	U32(rows) U32(tokens) U32(position) U32(capacity) U32(source_heads) U32(head_size)
 
+/* Keys of a workgroup of kv_widen. */
+#define GQE_WIDEN_KEYS 32
+
 /* kv_widen: keys first_key...first_key + keys - 1 of the cache in f32, as keys 0...keys - 1 of k and v. Only for a cache in f16. */
 #define GQE_PUSH_KV_WIDEN(IN, OUT, INOUT, U32, F32)                                                                    \
 	IN(Weights, k_cache) /* [heads, capacity, head_dim] */                                                         \
