@@ -2,10 +2,13 @@
 #include "vulkan/pipeline_cache.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -145,6 +148,67 @@ static void test_files_left_behind_are_not_in_the_way(void **state)
 	assert_int_equal(remaining, 7); /* one was taken over */
 }
 
+/* Writes the file again and again, each time with another byte, until killed. */
+static void write_until_killed(const struct gqe_vulkan *vulkan, uint8_t *large, size_t bytes)
+{
+	struct gqe_cache_file file;
+	gqe_cache_file_init(&file, vulkan, cache_dir, "large", 1);
+	for (uint8_t value = (uint8_t)getpid();; value++) {
+		memset(large, value, bytes);
+		gqe_cache_file_write(&file, vulkan, large, bytes);
+	}
+}
+
+static void test_killed_writers_leave_a_whole_file_or_a_miss(void **state)
+{
+	(void)state;
+	enum { ROUNDS = 40, MOST_ROUNDS = 4000, WRITERS = 2, BYTES = 1 << 20 };
+	struct gqe_vulkan vulkan = made_up_device();
+	struct gqe_cache_file file;
+	uint8_t *large = malloc(BYTES);
+	assert_non_null(large);
+	gqe_cache_file_init(&file, &vulkan, cache_dir, "large", 1);
+	int left_behind = 0, whole = 0;
+	char name[600];
+	snprintf(name, sizeof(name), "%s.0.tmp", file.path);
+	/* On a slow machine until a writer has come to its end, and another was killed before. */
+	for (int round = 0; round < ROUNDS || ((whole == 0 || access(name, F_OK) != 0) && round < MOST_ROUNDS); round++) {
+		pid_t writers[WRITERS];
+		for (int i = 0; i < WRITERS; i++) {
+			writers[i] = fork();
+			assert_true(writers[i] >= 0);
+			if (writers[i] == 0)
+				write_until_killed(&vulkan, large, BYTES);
+		}
+		nanosleep(&(struct timespec){.tv_nsec = 5000000 + round % ROUNDS * 700000}, NULL);
+		for (int i = 0; i < WRITERS; i++) {
+			assert_int_equal(kill(writers[i], SIGKILL), 0);
+			assert_int_equal(waitpid(writers[i], NULL, 0), writers[i]);
+		}
+		size_t bytes = 0;
+		uint8_t *read = gqe_cache_file_read(&file, &vulkan, &bytes);
+		whole += read != NULL;
+		assert_true(read == NULL || (bytes == BYTES && memcmp(read, read + 1, BYTES - 1) == 0));
+		free(read);
+	}
+	for (int i = 0; i < MOST_ROUNDS * WRITERS; i++) {
+		snprintf(name, sizeof(name), "%s.%d.tmp", file.path, i);
+		left_behind += remove(name) == 0;
+	}
+	assert_true(whole > 0);
+	assert_in_range(left_behind, 1, 4);
+	memset(large, 77, BYTES);
+	assert_true(gqe_cache_file_write(&file, &vulkan, large, BYTES));
+	size_t bytes = 0;
+	uint8_t *read = gqe_cache_file_read(&file, &vulkan, &bytes);
+	assert_non_null(read);
+	assert_true(bytes == BYTES && memcmp(read, large, BYTES) == 0);
+	free(read);
+	free(large);
+	assert_int_equal(remove(file.path), 0);
+	gqe_cache_file_release(&file);
+}
+
 static void test_a_truncated_or_longer_file_is_a_miss(void **state)
 {
 	(void)state;
@@ -258,6 +322,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_a_damaged_file_is_a_miss_and_is_replaced, set_up),
 		cmocka_unit_test_setup(test_files_left_behind_are_not_in_the_way, set_up),
+		cmocka_unit_test_setup(test_killed_writers_leave_a_whole_file_or_a_miss, set_up),
 		cmocka_unit_test_setup(test_a_truncated_or_longer_file_is_a_miss, set_up),
 		cmocka_unit_test_setup(test_another_driver_or_device_is_a_miss, set_up),
 		cmocka_unit_test_setup(test_another_kind_or_key_is_a_miss, set_up),
