@@ -91,13 +91,17 @@ void multiply_eight(uint eight)
 			w[c * GEMM_EIGHT + i] = uintBitsToFloat(word);
 #endif
 		}
-	[[unroll]] for (uint first = 0; first < config_rows; first += GEMM_ROWS_IN_TURN)
-		[[unroll]] for (uint i = 0; i < GEMM_EIGHT; i++)
-			[[unroll]] for (uint r = first; r < min(first + GEMM_ROWS_IN_TURN, config_rows); r++) {
-				float x = FloatEights(a_row[r]).eight[eight].at[i];
-				[[unroll]] for (uint c = 0; c < config_columns; c++)
-					block_sum[r * config_columns + c] += x * w[c * GEMM_EIGHT + i];
-			}
+	/* One loop, not three, as a driver takes much longer to unroll loops in each other. */
+	const uint groups = (config_rows + GEMM_ROWS_IN_TURN - 1) / GEMM_ROWS_IN_TURN;
+	[[unroll]] for (uint n = 0; n < groups * GEMM_EIGHT * GEMM_ROWS_IN_TURN; n++) {
+		uint r = n / (GEMM_EIGHT * GEMM_ROWS_IN_TURN) * GEMM_ROWS_IN_TURN + n % GEMM_ROWS_IN_TURN;
+		uint i = n / GEMM_ROWS_IN_TURN % GEMM_EIGHT;
+		if (r < config_rows) {
+			float x = FloatEights(a_row[r]).eight[eight].at[i];
+			[[unroll]] for (uint c = 0; c < config_columns; c++)
+				block_sum[r * config_columns + c] += x * w[c * GEMM_EIGHT + i];
+		}
+	}
 }
 
 /* Adds the products of one depth. */
