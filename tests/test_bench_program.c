@@ -124,6 +124,17 @@ static void check_record(const cJSON *record, const char *what, const char *atte
 	assert_true(steps_sum > 0);
 }
 
+/* Over the rounds, of three samples of each. */
+static double median_ratio(const cJSON *over, const cJSON *under)
+{
+	double ratios[3];
+	for (int i = 0; i < 3; i++)
+		ratios[i] = cJSON_GetArrayItem(object_at(over, "samples_ms"), i)->valuedouble /
+			    cJSON_GetArrayItem(object_at(under, "samples_ms"), i)->valuedouble;
+	qsort(ratios, 3, sizeof(ratios[0]), compare_doubles);
+	return ratios[1];
+}
+
 static void json_has_the_schema(void **state)
 {
 	(void)state;
@@ -154,9 +165,11 @@ static void json_has_the_schema(void **state)
 		const cJSON *speedup = cJSON_GetArrayItem(speedups, i);
 		const cJSON *gqe = cJSON_GetArrayItem(records, 2 * i), *gqa = cJSON_GetArrayItem(records, 2 * i + 1);
 		assert_int_equal(number_at(speedup, "tokens"), i ? 70 : 33);
-		assert_true(fabs(number_at(speedup, "layer") - number_at(gqa, "median_ms") / number_at(gqe, "median_ms")) < 1e-9);
+		assert_true(fabs(number_at(speedup, "layer") / median_ratio(gqa, gqe) - 1) < 1e-9);
 		assert_true(fabs(number_at(speedup, "bound_layer") - number_at(gqa, "gflop") / number_at(gqe, "gflop")) < 1e-9);
-		assert_true(number_at(speedup, "attention") > 0);
+		const cJSON *attention_gqe = cJSON_GetArrayItem(records, 4 + 2 * i);
+		const cJSON *attention_gqa = cJSON_GetArrayItem(records, 4 + 2 * i + 1);
+		assert_true(fabs(number_at(speedup, "attention") / median_ratio(attention_gqa, attention_gqe) - 1) < 1e-9);
 		assert_true(fabs(number_at(speedup, "bound_attention") - 4.0 / 3) < 1e-9);
 	}
 	cJSON_Delete(document);

@@ -308,7 +308,8 @@ static gqe_status lay_out_records(struct measurement *measurement, gqe_error *er
 	const struct bench_plan *plan = measurement->plan;
 	struct bench_result *result = measurement->result;
 	result->records = calloc(plan->what_count * plan->tokens_count * BENCH_MOST_OF_A_GROUP + 1, sizeof(*result->records));
-	if (!result->records)
+	result->ratios = calloc(plan->samples, sizeof(*result->ratios));
+	if (!result->records || !result->ratios)
 		return error_no_memory(error);
 	measurement->total = 1;
 	for (size_t w = 0; w < plan->what_count; w++)
@@ -364,6 +365,7 @@ void bench_result_free(struct bench_result *result)
 	for (size_t i = 0; i < result->record_count; i++)
 		free(result->records[i].samples);
 	free(result->records);
+	free(result->ratios);
 	*result = (struct bench_result){0};
 }
 
@@ -378,23 +380,38 @@ const struct bench_record *bench_find(const struct bench_result *result, gqe_ben
 	return NULL;
 }
 
+static double attention_ms(const gqe_bench_times *times, enum bench_clock clock)
+{
+	(void)clock;
+	return times->step_ms[GQE_LAYER_STEP_ATTENTION];
+}
+
+static double median_ratio(const struct bench_result *result, const struct bench_record *over, const struct bench_record *under,
+			   double (*time_of)(const gqe_bench_times *, enum bench_clock))
+{
+	const struct bench_plan *plan = result->plan;
+	for (uint32_t i = 0; i < plan->samples; i++)
+		result->ratios[i] = time_of(&over->samples[i], plan->clock) / time_of(&under->samples[i], plan->clock);
+	return median(result->ratios, plan->samples);
+}
+
 bool bench_speedup_at(const struct bench_result *result, uint32_t tokens, struct bench_speedup *speedup)
 {
 	const struct bench_record *layer_gqe = bench_find(result, GQE_BENCH_LAYER, GQE_ATTENTION_GQE, tokens);
 	const struct bench_record *layer_gqa = bench_find(result, GQE_BENCH_LAYER, GQE_ATTENTION_GQA, tokens);
 	const struct bench_record *gqe = bench_find(result, GQE_BENCH_ATTENTION, GQE_ATTENTION_GQE, tokens);
 	const struct bench_record *gqa = bench_find(result, GQE_BENCH_ATTENTION, GQE_ATTENTION_GQA, tokens);
-	const int step = GQE_LAYER_STEP_ATTENTION;
 	const bool has_layer = layer_gqe && layer_gqa, has_attention = gqe && gqa;
 	*speedup = (struct bench_speedup){tokens, NAN, NAN, NAN, NAN};
 	if (has_layer) {
-		speedup->layer = layer_gqa->median_ms / layer_gqe->median_ms;
+		const int step = GQE_LAYER_STEP_ATTENTION;
+		speedup->layer = median_ratio(result, layer_gqa, layer_gqe, milliseconds);
 		speedup->bound_layer = layer_gqa->info.flop / layer_gqe->info.flop;
-		speedup->attention = layer_gqa->step_ms[step] / layer_gqe->step_ms[step];
+		speedup->attention = median_ratio(result, layer_gqa, layer_gqe, attention_ms);
 		speedup->bound_attention = layer_gqa->info.step_flop[step] / layer_gqe->info.step_flop[step];
 	}
 	if (has_attention) { /* alone is more exact than as a part */
-		speedup->attention = gqa->median_ms / gqe->median_ms;
+		speedup->attention = median_ratio(result, gqa, gqe, milliseconds);
 		speedup->bound_attention = gqa->info.flop / gqe->info.flop;
 	}
 	return has_layer || has_attention;

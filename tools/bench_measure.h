@@ -51,7 +51,8 @@ struct bench_peak {
 
 struct bench_speedup {
 	uint32_t tokens;
-	double layer, attention; /* time of dense GQA over time of GQE; NaN: not measured */
+	/* Median over the rounds of dense GQA's time over GQE's, which a slow moment disturbs alike; NaN: not measured. */
+	double layer, attention;
 	double bound_layer, bound_attention;
 };
 
@@ -62,6 +63,7 @@ struct bench_result {
 	bool has_timestamps;
 	struct bench_record *records; /* by what, then tokens, then attention, then routing */
 	size_t record_count;
+	double *ratios; /* [plan.samples], for bench_speedup_at */
 	struct bench_peak peaks[BENCH_PEAK_COUNT];
 	uint64_t memory_planned; /* of the largest set of benches that lay side by side, and of the context */
 	gqe_memory_info memory;

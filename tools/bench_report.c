@@ -84,8 +84,8 @@ void bench_print_table(const struct bench_result *result)
 	}
 	if (!has_speedup(result))
 		return;
-	printf("\n%s  %8s  %s%s\n", style(stdout, STYLE_BOLD), "tokens", "GQE over dense GQA (arithmetic bound)",
-	       style(stdout, STYLE_PLAIN));
+	printf("\n%s  %8s  %s%s\n", style(stdout, STYLE_BOLD), "tokens",
+	       "GQE over dense GQA, median of the rounds' ratios (arithmetic bound)", style(stdout, STYLE_PLAIN));
 	for (size_t i = 0; i < plan->tokens_count; i++) {
 		struct bench_speedup speedup;
 		if (bench_speedup_at(result, plan->tokens[i], &speedup))
