@@ -40,6 +40,7 @@ struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, con
 				[GQE_CONFIG_matrix_n] = prepared.tile.matrix.n,
 				[GQE_CONFIG_matrix_k] = prepared.tile.matrix.k,
 				[GQE_CONFIG_rolled] = prepared.tile.is_rolled,
+				[GQE_CONFIG_transposed] = prepared.tile.is_transposed,
 				[GQE_CONFIG_lane_rows] =
 					gqe_tile_has_lane_rows(capabilities, kernel, prepared.choice.path, &prepared.tile),
 			},
@@ -52,14 +53,15 @@ struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, con
 static bool same_tile(const struct gqe_tile *a, const struct gqe_tile *b)
 {
 	return a->workgroup == b->workgroup && a->subgroup == b->subgroup && a->rows == b->rows && a->columns == b->columns &&
-	       a->is_rolled == b->is_rolled;
+	       a->is_rolled == b->is_rolled && a->is_transposed == b->is_transposed;
 }
 
 bool gqe_attention_is_staged(const struct gqe_prepared *prepared, uint32_t head_dim, uint32_t keys)
 {
 	if (!gqe_is_matrix_path(prepared->choice.path))
 		return false;
-	return gqe_matrix_channels(&prepared->tile, head_dim) != head_dim || keys < prepared->tile.columns;
+	return prepared->tile.is_transposed || gqe_matrix_channels(&prepared->tile, head_dim) != head_dim ||
+	       keys < prepared->tile.columns;
 }
 
 uint32_t gqe_heads_target(gqe_dtype weights, uint32_t target)

@@ -79,10 +79,8 @@ static const struct tile_row {
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX2, CPU_DRIVER, 0, 0, 8, 8, 0, "lavapipe 26.1's compile time"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX2, ANY_DEVICE, 0, 0, 32, 32, 200, "not tuned: no compiler here takes it"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, CPU_DRIVER, 0, 0, 8, 16, 0, "not tuned"},
-	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_8, 0, 0, 8, 16, 1,
-	 "none: Mesa 25 and 26 spill even the smallest on Intel dg2"},
-	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_16, 0, 0, 8, 16, 1,
-	 "none: Mesa 25 and 26 spill even the smallest on Intel bmg"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_8, 0, 0, 8, 16, 48, "no spill on Intel dg2; none above 32 channels"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_16, 0, 0, 16, 16, 80, "no spill on Intel bmg; none above 128 channels"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, ANY_DEVICE, 0, 0, 32, 32, 200, "RADV's and NVK's estimates, no spill there"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 2, 64, 2, 1, 0, "not tuned"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 8, 1, 0, "not tuned"},
@@ -227,7 +225,8 @@ static uint32_t matrix_column_step(enum gqe_kernel kernel, const struct gqe_tile
 static uint32_t matrix_registers(const struct gqe_tile *tile, uint32_t head_dim, bool is_rolled)
 {
 	/* AMD holds every f16 of a first factor twice, so q takes as much as the outputs. */
-	uint32_t values = gqe_matrix_channels(tile, head_dim) * (is_rolled ? 1 : 2) + tile->columns;
+	bool holds_q = !is_rolled && !tile->is_transposed;
+	uint32_t values = gqe_matrix_channels(tile, head_dim) * (holds_q ? 2 : 1) + tile->columns;
 	return tile->rows * values / tile->subgroup;
 }
 
@@ -240,7 +239,11 @@ static void fit_to_matrices(const struct gqe_capabilities *capabilities, enum gq
 		tile->rows = 0;
 		return;
 	}
-	tile->is_rolled = !is_wide(device_class_of(capabilities));
+	const enum device_class device = device_class_of(capabilities);
+	tile->is_transposed =
+		kernel == GQE_KERNEL_ATTENTION && path == GQE_PATH_MATRIX && (device == LANES_8 || device == LANES_16);
+	/* Where a subgroup has 16 lanes, attention's sums fit its registers without the product more that its loop costs. */
+	tile->is_rolled = !is_wide(device) && !(tile->is_transposed && device == LANES_16);
 	tile->rows = (uint32_t)gqe_align_up(tile->rows, tile->matrix.m);
 	while (kernel == GQE_KERNEL_ATTENTION && registers > 0 && tile->rows > tile->matrix.m &&
 	       (matrix_registers(tile, head_dim, tile->is_rolled) > registers || tile->rows / 2 >= work_rows))

@@ -9,7 +9,8 @@ struct gqe_tile {
 	uint32_t workgroup, subgroup, rows, columns;
 	/* Matrix paths only, else zeros. */
 	gqe_matrix_shape matrix;
-	uint32_t is_rolled; /* loops stay loops */
+	uint32_t is_rolled;     /* loops stay loops */
+	uint32_t is_transposed; /* attention, path matrix: V is in shared memory, by channel */
 };
 
 /* No tile has more rows or columns. */

@@ -95,11 +95,40 @@ uint32_t gqe_check_head_dim(struct gqe_check *check)
 	return 16 * gqe_check_between(check, 1, GQE_MAX_HEAD_DIM / 16);
 }
 
+/* The case runs with that tile, if the device may. */
+static bool take_tile(struct gqe_check *check, const struct gqe_tuned_tile *entry)
+{
+	struct gqe_tuning *tuning = gqe_check_alloc(check, 1, sizeof(*tuning));
+	if (tuning == NULL || check->recorder.tuning != NULL ||
+	    !gqe_tile_is_legal(&check->capabilities, (enum gqe_kernel)entry->kernel, (gqe_path)entry->path, 0, &entry->tile))
+		return false;
+	gqe_tuning_set(tuning, entry);
+	check->recorder.tuning = tuning;
+	return true;
+}
+
+bool gqe_check_transposed_tile(struct gqe_check *check, uint32_t head_dim, bool is_rolled, bool has_twice_the_rows)
+{
+	const gqe_path path = check->recorder.path;
+	if (path != GQE_PATH_MATRIX || check->dtype != GQE_DTYPE_F16)
+		return false;
+	struct gqe_tuned_tile entry = {
+		.kernel = GQE_KERNEL_ATTENTION,
+		.path = path,
+		.weights = check->dtype,
+		.head_dim = head_dim,
+		.tile = gqe_tile_choose(&check->capabilities, GQE_KERNEL_ATTENTION, path, UINT32_MAX, head_dim),
+	};
+	entry.tile.rows *= has_twice_the_rows ? 2 : 1;
+	entry.tile.is_rolled = is_rolled;
+	entry.tile.is_transposed = true;
+	return take_tile(check, &entry);
+}
+
 bool gqe_check_narrow_tile(struct gqe_check *check, enum gqe_kernel work_kernel)
 {
 	const gqe_path path = check->recorder.path;
-	struct gqe_tuning *tuning = gqe_check_alloc(check, 1, sizeof(*tuning));
-	if (tuning == NULL || check->recorder.tuning != NULL || path == GQE_PATH_SCALAR)
+	if (path == GQE_PATH_SCALAR)
 		return false;
 	struct gqe_tuned_tile entry = {
 		.kernel = work_kernel,
@@ -108,11 +137,7 @@ bool gqe_check_narrow_tile(struct gqe_check *check, enum gqe_kernel work_kernel)
 		.tile = gqe_tile_choose(&check->capabilities, work_kernel, path, UINT32_MAX, 0),
 	};
 	entry.tile.columns = path == GQE_PATH_SUBGROUP ? 1 : entry.tile.matrix.n;
-	if (!gqe_tile_is_legal(&check->capabilities, work_kernel, path, 0, &entry.tile))
-		return false;
-	gqe_tuning_set(tuning, &entry);
-	check->recorder.tuning = tuning;
-	return true;
+	return take_tile(check, &entry);
 }
 
 bool gqe_check_multiplies_f16(const struct gqe_check *check, enum gqe_kernel kernel)

@@ -69,6 +69,13 @@ static bool is_split_case(const struct gqe_check *check)
 	return check->number % 4 == 2;
 }
 
+/* Whether the matrix path's kernel shall transpose V, on any device that has it: of heads no larger than where it does by itself.
+ */
+static bool is_transposed_case(const struct gqe_check *check)
+{
+	return check->recorder.path == GQE_PATH_MATRIX && (check->number % 4 == 1 || check->number % 8 >= 6);
+}
+
 static struct attention_case draw_attention(struct gqe_check *check)
 {
 	uint32_t shared = check->number % SHARED_VARIANTS, position = 0;
@@ -80,6 +87,8 @@ static struct attention_case draw_attention(struct gqe_check *check)
 		slots = gqe_min_u32(slots, 2);
 		head_dim = gqe_min_u32(head_dim, 32);
 	}
+	if (is_transposed_case(check) && check->head_dim == 0)
+		head_dim = gqe_min_u32(head_dim, 128);
 	uint32_t routed = groups * slots;
 	bool has_weighted_slot = gqe_check_between(check, 0, 1);
 	if (gqe_check_between(check, 0, 1))
@@ -159,6 +168,8 @@ void gqe_check_attention(struct gqe_check *check)
 {
 	struct attention_case problem = draw_attention(check);
 	struct gqe_push_attention *push = &problem.push;
+	bool is_transposed = is_transposed_case(check) &&
+			     gqe_check_transposed_tile(check, problem.head_dim, check->number % 8 >= 4, check->number % 8 >= 6);
 	/* Now and then the device claims to leave loops after a few passes, so that the keys are handled in several ranges. */
 	struct gqe_capabilities limited = *check->recorder.capabilities;
 	bool is_split = is_split_case(check);
@@ -169,9 +180,9 @@ void gqe_check_attention(struct gqe_check *check)
 		limited.max_loop_iterations = GQE_ATTENTION_LOOPS_AROUND + pass * gqe_check_between(check, most / 5, most);
 		check->recorder.capabilities = &limited;
 	}
-	gqe_check_shape(check, "B=%u T=%u position=%u capacity=%u G=%u slots=%u shared=%d d_h=%u o_slots=%u%s", push->batch,
+	gqe_check_shape(check, "B=%u T=%u position=%u capacity=%u G=%u slots=%u shared=%d d_h=%u o_slots=%u%s%s", push->batch,
 			push->tokens, push->position, push->capacity, push->groups, push->slots_per_group, (int)push->shared_head,
-			problem.head_dim, push->o_slots, is_split ? " split" : "");
+			problem.head_dim, push->o_slots, is_split ? " split" : "", is_transposed ? " transposed" : "");
 	/* Scores from flat to sharp. The kernel works in powers of two, the reference in powers of e. */
 	uint32_t spread = gqe_check_between(check, 1, 4);
 	if (check->number % 4 == 3)

@@ -112,8 +112,13 @@ static uint64_t matrix_shared_bytes(const struct candidates *candidates, const s
 		uint32_t slice_vectors = GQE_GEMM_MATRIX_SLICE / halves + 1;
 		return vector * ((rows + columns) * slice_vectors + rows * (tile->matrix.n / floats + 1));
 	}
-	uint32_t channel_vectors = gqe_matrix_channels(tile, candidates->head_dim) / halves + 1;
-	return vector * (rows * (columns / floats + 1) + (columns + rows) * channel_vectors) + 2 * rows * sizeof(float);
+	uint64_t channels = gqe_matrix_channels(tile, candidates->head_dim), channel_vectors = channels / halves + 1;
+	uint64_t stage = columns * channel_vectors;
+	const uint32_t own_bytes = 128; /* with `transposed`: of the tile and the range */
+	if (tile->is_transposed && channels * (columns / halves + 1) > stage)
+		stage = channels * (columns / halves + 1);
+	return vector * (rows * (columns / floats + 1) + stage + rows * channel_vectors) + 2 * rows * sizeof(float) +
+	       (tile->is_transposed ? own_bytes : 0);
 }
 
 static void offer_matrix_tiles(struct candidates *candidates)

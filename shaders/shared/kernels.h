@@ -87,7 +87,8 @@
 	CONFIG(staged, 10, 0)                                                                                          \
 	CONFIG(rolled, 11, 0)                                                                                          \
 	CONFIG(lane_rows, 12, 0)                                                                                       \
-	CONFIG(target, 13, 0)
+	CONFIG(target, 13, 0)                                                                                          \
+	CONFIG(transposed, 14, 0)
 
 /* embed: x[row] = table[tokens[row]]. */
 #define GQE_PUSH_EMBED(IN, OUT, INOUT, U32, F32)                                                                       \
