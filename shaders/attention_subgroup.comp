@@ -208,8 +208,7 @@ void main()
 	}
 	start_rows(tile);
 	uint seen_by_all = row_keys(tile, 0);
-	uint key = range.first;
-	do {
+	for (uint key = range.first; key < range.end; key += pass_keys) {
 		compute_scores(tile, key, range.end);
 		bool is_diagonal = key + pass_keys > seen_by_all;
 		update_softmax(tile, key, is_diagonal);
@@ -217,8 +216,7 @@ void main()
 			accumulate_output(tile, key, range.end, true);
 		else
 			accumulate_output(tile, key, range.end, false);
-		key += pass_keys;
-	} while (key < range.end);
+	}
 	if (config_split == 0)
 		store_rows(tile);
 	else
