@@ -26,7 +26,7 @@ void widen(Weights cache, Floats wide, uint from, uint to)
 	if (pairs >= config_workgroup) {
 		uint first = 0;
 		do {
-			/* The last pairs may be widened twice; clamped once more, as a CPU driver may run a loop's body after its end. */
+			/* Pairs that do not fill the workgroup once more are widened together with some before them. */
 			uint own = min(first, pairs - config_workgroup);
 			store_widened(wide_row, own + gl_LocalInvocationIndex, load_lane_word(row, own));
 			first += config_workgroup;

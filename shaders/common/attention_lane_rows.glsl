@@ -32,8 +32,8 @@ void start_lane(Tile tile)
 
 /*
  * Handles keys key...key + KEYS - 1. With EDGE a row may see only some of them; the others must not reach it, whatever they hold:
- * 0 times infinity is not 0. Addresses are clamped either way, as the driver may run a loop's body once more with no lane active,
- * and loads a uniform address even then.
+ * 0 times infinity is not 0. Addresses are clamped either way, in case the driver runs what is behind a branch with no lane active:
+ * it loads a uniform address even then.
  */
 #define LANE_PASS(name, KEYS, EDGE)                                                                                    \
 	void name(Tile tile, uint key, uint end)                                                                       \

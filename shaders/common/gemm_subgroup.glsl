@@ -118,8 +118,8 @@ void multiply_one(uint at)
 }
 
 /*
- * Adds the products of depth first...end - 1. Addresses are clamped, and the loop of eights is behind a branch, as the driver may run a
- * loop's body once more with no lane active, and loads a uniform address even then.
+ * Adds the products of depth first...end - 1. Addresses are clamped, in case the driver runs what is behind a branch with no
+ * lane active: it loads a uniform address even then.
  */
 void multiply_range(uint first, uint end)
 {
