@@ -12,6 +12,8 @@ void main()
 	if (i >= push.rows * push.width)
 		return;
 	uint token = uint(push.tokens.at[i / push.width]);
-	Weights row = Weights(address(uvec2(push.table), token, push.table_stride * WEIGHT_BYTES));
-	push.x.at[i] = float(row.at[i % push.width]);
+	const uint word = 4 / WEIGHT_BYTES;
+	uint lanes = push.table_lanes, column = i % push.width;
+	Weights block = Weights(address(uvec2(push.table), token / lanes, lanes * push.table_stride * WEIGHT_BYTES));
+	push.x.at[i] = float(block.at[(column / word * lanes + token % lanes) * word + column % word]);
 }

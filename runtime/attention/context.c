@@ -223,6 +223,11 @@ struct gqe_recorder gqe_context_recorder(const gqe_context *context, struct gqe_
 	};
 }
 
+struct gqe_weight_reader gqe_context_weight_reader(const gqe_context *context)
+{
+	return (struct gqe_weight_reader){.capabilities = &context->vulkan->capabilities, .path = context->path};
+}
+
 struct gqe_verdicts *gqe_context_verdicts(const gqe_context *context)
 {
 	return context->verdicts;

@@ -13,6 +13,8 @@ gqe_path gqe_context_path(const gqe_context *context);
 bool gqe_context_path_is_forced(const gqe_context *context);
 /* What the context's kernels are recorded with, into these steps. Not for the reference. */
 struct gqe_recorder gqe_context_recorder(const gqe_context *context, struct gqe_steps *steps);
+/* For what lays out weights that such a recorder's products read. Not for the reference. */
+struct gqe_weight_reader gqe_context_weight_reader(const gqe_context *context);
 /* What gqe_tune has measured on this device, in this context or before; NULL for the reference. */
 struct gqe_tuning *gqe_context_tuning(const gqe_context *context);
 /* What is known of the device's upper paths; NULL for the reference. */

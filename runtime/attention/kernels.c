@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "attention/matrix.h"
 #include "attention/prepared.h"
 
 /* What a path needs beyond the one below it. */
@@ -49,6 +50,28 @@ static struct gqe_prepared prepare(const struct gqe_recorder *recorder, enum gqe
 {
 	return gqe_prepare(recorder->capabilities, recorder->tuning, recorder->verdicts, kernel, recorder->path, weights, work_rows,
 			   head_dim);
+}
+
+uint32_t gqe_weight_lanes(const struct gqe_weight_reader *reader, gqe_dtype weights, uint32_t head_size)
+{
+	const struct gqe_capabilities *capabilities = reader->capabilities;
+	if (capabilities == NULL || !gqe_tile_uniform_loads(capabilities) ||
+	    gqe_kernel_choose(GQE_KERNEL_GEMM, reader->path, weights).path != GQE_PATH_SUBGROUP)
+		return 1;
+	uint32_t lanes = gqe_tile_subgroup(capabilities);
+	return lanes <= GQE_MATRIX_MOST_LANES && head_size / 2 % lanes == 0 ? lanes : 1;
+}
+
+static struct gqe_prepared prepare_product(const struct gqe_recorder *recorder, enum gqe_kernel kernel, gqe_dtype weights,
+					   uint32_t w_lanes, uint32_t work_rows)
+{
+	struct gqe_recorder reading = *recorder;
+	if (w_lanes > 1)
+		reading.path = GQE_PATH_SUBGROUP;
+	struct gqe_prepared prepared = prepare(&reading, kernel, weights, work_rows, 0);
+	assert(w_lanes == 1 || prepared.tile.subgroup == w_lanes);
+	prepared.specialization.values[GQE_CONFIG_w_lanes] = w_lanes;
+	return prepared;
 }
 
 static void dispatch(const struct gqe_recorder *recorder, const struct gqe_prepared *prepared, const void *push,
@@ -111,7 +134,9 @@ static uint32_t gemm_depth_at_once(const struct gqe_recorder *recorder, const st
 		return UINT32_MAX;
 	const struct gqe_tile *tile = &prepared->tile;
 	uint32_t block_iterations;
-	if (prepared->choice.path == GQE_PATH_SUBGROUP) {
+	if (prepared->specialization.values[GQE_CONFIG_w_lanes] > 1) {
+		block_iterations = 1 + GQE_GEMM_BLOCK / GQE_GEMM_PASS + 1 + (GQE_GEMM_PASS - 1) + 1;
+	} else if (prepared->choice.path == GQE_PATH_SUBGROUP) {
 		block_iterations = 1 + GQE_GEMM_BLOCK / tile->subgroup + 1;
 	} else {
 		const uint32_t slice = GQE_GEMM_SCALAR_SLICE;
@@ -125,7 +150,7 @@ static uint32_t gemm_depth_at_once(const struct gqe_recorder *recorder, const st
 
 void gqe_record_gemm(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm *push)
 {
-	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_GEMM, weights, push->rows, 0);
+	struct gqe_prepared prepared = prepare_product(recorder, GQE_KERNEL_GEMM, weights, push->w_lanes, push->rows);
 	const struct gqe_gemm_layout layout = {
 		.a = push->a,
 		.w = push->w,
@@ -141,7 +166,7 @@ void gqe_record_gemm(const struct gqe_recorder *recorder, gqe_dtype weights, con
 	struct gqe_push_gemm range = *push;
 	for (uint32_t first = 0; first < push->depth; first += range.depth) {
 		range.a = push->a + (uint64_t)first * sizeof(float);
-		range.w = push->w + first * gqe_dtype_size(weights);
+		range.w = push->w + (uint64_t)first * push->w_lanes * gqe_dtype_size(weights);
 		range.depth = gqe_min_u32(at_once, push->depth - first);
 		if (first > 0) {
 			range.has_bias = 0;
@@ -167,7 +192,7 @@ static bool fits_depth(const struct gqe_recorder *recorder, const struct gqe_pre
 void gqe_record_gemm_heads(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t target,
 			   const struct gqe_push_gemm_heads *push)
 {
-	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_GEMM_HEADS, weights, push->rows, 0);
+	struct gqe_prepared prepared = prepare_product(recorder, GQE_KERNEL_GEMM_HEADS, weights, push->w_lanes, push->rows);
 	if (!fits_depth(recorder, &prepared, push->depth))
 		return;
 	const struct gqe_gemm_layout layout = {
@@ -189,9 +214,10 @@ void gqe_record_gemm_heads(const struct gqe_recorder *recorder, gqe_dtype weight
 	dispatch(recorder, &prepared, &filled, workgroups, NULL, 2.0 * push->rows * layout.cols * push->depth);
 }
 
-struct gqe_gathered_tile gqe_gathered_tile_of(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t rows, uint32_t width)
+struct gqe_gathered_tile gqe_gathered_tile_of(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t w_lanes,
+					      uint32_t rows, uint32_t width)
 {
-	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_GEMM_GATHERED, weights, rows, 0);
+	struct gqe_prepared prepared = prepare_product(recorder, GQE_KERNEL_GEMM_GATHERED, weights, w_lanes, rows);
 	return (struct gqe_gathered_tile){
 		.rows = prepared.tile.rows,
 		.column_tiles = gqe_div_up(width, gemm_columns(&prepared)),
@@ -206,7 +232,7 @@ uint32_t gqe_gathered_tiles_bound(uint32_t rows, uint32_t groups, uint32_t top_k
 void gqe_record_gemm_gathered(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm_gathered *push,
 			      const struct gqe_buffer *dispatch_buffer, uint32_t rows, uint32_t entries_per_row)
 {
-	struct gqe_prepared prepared = prepare(recorder, GQE_KERNEL_GEMM_GATHERED, weights, rows, 0);
+	struct gqe_prepared prepared = prepare_product(recorder, GQE_KERNEL_GEMM_GATHERED, weights, push->w_lanes, rows);
 	if (!fits_depth(recorder, &prepared, push->depth))
 		return;
 	const struct gqe_gemm_layout layout = {
@@ -429,11 +455,21 @@ static void widen_range(const struct gqe_recorder *recorder, gqe_dtype weights, 
 	range->cache_first = range->first_key;
 }
 
+/* As tile_of_workgroup numbers them. */
+static uint64_t attention_workgroups(const struct gqe_prepared *prepared, const struct gqe_push_attention *push)
+{
+	const uint32_t most = gqe_div_up(push->tokens * attention_slots(push), prepared->tile.rows);
+	const uint32_t usual = gqe_div_up(push->tokens * push->slots_per_group, prepared->tile.rows);
+	const bool is_spread = prepared->specialization.values[GQE_CONFIG_spread] != 0;
+	const uint32_t block = is_spread ? usual + gqe_div_up(most - usual, push->kv_heads) : most;
+	return (uint64_t)push->batch * push->kv_heads * block;
+}
+
 void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
 			  const struct gqe_push_attention *push, const struct gqe_wide_scratch *wide)
 {
 	assert(head_dim % 2 == 0 && head_dim <= GQE_MAX_HEAD_DIM);
-	uint32_t rows = push->tokens * attention_slots(push), keys = push->position + push->tokens;
+	const uint32_t keys = push->position + push->tokens;
 	struct gqe_prepared prepared = prepare_attention(recorder, weights, head_dim, push);
 	const uint32_t wide_capacity = widened_keys(&prepared, weights, head_dim, push, wide);
 	if (wide_capacity > 0)
@@ -445,7 +481,7 @@ void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights
 		at_once = gqe_min_u32(at_once, wide_capacity);
 	prepared.specialization.values[GQE_CONFIG_split] = at_once < keys ? 1 : 0;
 
-	uint64_t workgroups = (uint64_t)push->batch * push->kv_heads * gqe_div_up(rows, prepared.tile.rows);
+	const uint64_t workgroups = attention_workgroups(&prepared, push);
 	for (uint32_t first = 0; first < keys; first += at_once) {
 		struct gqe_push_attention range = *push;
 		range.first_key = first;

@@ -63,6 +63,18 @@ GQE_RECORD(combine, COMBINE)
 GQE_RECORD(activation, ACTIVATION)
 GQE_RECORD(nll, NLL)
 #undef GQE_RECORD
+
+/* On which device and path products will read a matrix; no capabilities: it is not known, as in an estimate of memory. */
+struct gqe_weight_reader {
+	const struct gqe_capabilities *capabilities;
+	gqe_path path;
+};
+/*
+ * w_lanes of a matrix of that dtype for them. `head_size`: of the heads whose channels its rows are; 0: they are just rows. Its
+ * products then run on the subgroup path, whatever the recorder's.
+ */
+uint32_t gqe_weight_lanes(const struct gqe_weight_reader *reader, gqe_dtype weights, uint32_t head_size);
+
 /* Loop iterations that attention may make before and after the keys: loading q, short sums. */
 #define GQE_ATTENTION_LOOPS_AROUND 1024
 
@@ -92,8 +104,8 @@ void gqe_record_gemm_gathered(const struct gqe_recorder *recorder, gqe_dtype wei
 struct gqe_gathered_tile {
 	uint32_t rows, column_tiles;
 };
-struct gqe_gathered_tile gqe_gathered_tile_of(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t rows,
-					      uint32_t width);
+struct gqe_gathered_tile gqe_gathered_tile_of(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t w_lanes,
+					      uint32_t rows, uint32_t width);
 
 /* Rows of `tiles` that expert_scan may write: an upper bound for sizing the buffer, for any tile of this library. */
 uint32_t gqe_gathered_tiles_bound(uint32_t rows, uint32_t groups, uint32_t top_k, uint32_t experts);

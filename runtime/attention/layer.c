@@ -46,7 +46,8 @@ static gqe_status create_on_device(gqe_layer *layer, const struct gqe_layer_tens
 		status = gqe_arena_create(vulkan, GQE_MEMORY_DEVICE, &layer->arena, error);
 	if (status != GQE_OK)
 		return status;
-	gqe_layer_weights_reserve(layer->arena, &layer->weights, &layer->config, tensors, dtype);
+	const struct gqe_weight_reader reader = gqe_context_weight_reader(layer->context);
+	gqe_layer_weights_reserve(layer->arena, &layer->weights, &layer->config, tensors, dtype, &reader);
 	if (kv_cache != NULL)
 		status = import_cache(layer, kv_cache, dtype, error);
 	else

@@ -26,15 +26,30 @@ gqe_status gqe_kv_cache_check(const gqe_layer_config *config, uint32_t batch, ui
 	return GQE_OK;
 }
 
+static struct gqe_matrix_layout weight_layout(const gqe_layer_config *config, enum gqe_layer_tensor tensor, gqe_dtype dtype,
+					      const struct gqe_weight_reader *reader)
+{
+	const bool has_heads = tensor != GQE_LAYER_ROUTER && tensor != GQE_LAYER_O;
+	const bool is_rotated = tensor == GQE_LAYER_Q || tensor == GQE_LAYER_K || tensor == GQE_LAYER_K_SHARED;
+	const uint32_t head_size = has_heads ? config->head_dim : 0;
+	return (struct gqe_matrix_layout){
+		.lanes = gqe_weight_lanes(reader, dtype, head_size),
+		.head_size = head_size,
+		.is_interleaved = is_rotated && config->rope == GQE_ROPE_INTERLEAVED,
+	};
+}
+
 void gqe_layer_weights_reserve(struct gqe_arena *arena, struct gqe_layer_weights *weights, const gqe_layer_config *config,
-			       const struct gqe_layer_tensors *tensors, gqe_dtype dtype)
+			       const struct gqe_layer_tensors *tensors, gqe_dtype dtype, const struct gqe_weight_reader *reader)
 {
 	weights->dtype = dtype;
 	for (int i = 0; i < GQE_LAYER_TENSORS; i++) {
 		uint64_t rows, cols;
 		gqe_layer_tensor_shape(config, i, &rows, &cols);
 		/* Routing is discrete: a rounded logit may pick another expert, so the router is never stored in 16 bits. */
-		gqe_matrix_reserve(arena, &weights->weight[i], rows, cols, i == GQE_LAYER_ROUTER ? GQE_DTYPE_F32 : dtype);
+		const gqe_dtype stored = i == GQE_LAYER_ROUTER ? GQE_DTYPE_F32 : dtype;
+		const struct gqe_matrix_layout layout = weight_layout(config, i, stored, reader);
+		gqe_matrix_reserve_blocks(arena, &weights->weight[i], rows, cols, stored, &layout);
 		const bool biased = rows != 0 && tensors->bias[i] != NULL;
 		gqe_matrix_reserve(arena, &weights->bias[i], biased, biased ? rows : 0, GQE_DTYPE_F32);
 	}
@@ -110,6 +125,7 @@ void gqe_record_linear(const struct gqe_recorder *recorder, const struct gqe_mat
 				.depth = matrix->cols,
 				.a_stride = matrix->cols,
 				.w_stride = matrix->stride,
+				.w_lanes = matrix->layout.lanes,
 				.c_stride = matrix->rows,
 				.has_bias = bias->rows != 0,
 				.has_residual = residual != 0,
@@ -166,6 +182,7 @@ static struct gqe_push_gemm_heads heads_push(const struct gqe_layer_run *run, en
 		.depth = matrix->cols,
 		.a_stride = matrix->cols,
 		.w_stride = matrix->stride,
+		.w_lanes = matrix->layout.lanes,
 		.has_bias = bias->rows != 0,
 		.rope_kind = has_turns ? rope_kind(config) : GQE_ROPE_KIND_NONE,
 		.scale = (float)scale,
@@ -247,7 +264,8 @@ static void record_expert_lists(const struct gqe_recorder *recorder, const struc
 					.experts_per_group = per_group,
 					.top_k = config->top_k,
 				});
-	const struct gqe_gathered_tile tile = gqe_gathered_tile_of(recorder, dtype, rows, config->head_dim);
+	const struct gqe_gathered_tile tile =
+		gqe_gathered_tile_of(recorder, dtype, run->weights->weight[GQE_LAYER_Q].layout.lanes, rows, config->head_dim);
 	gqe_record_expert_scan(recorder, dtype,
 			       &(struct gqe_push_expert_scan){
 				       .counts = scratch->counts.address,
@@ -362,6 +380,7 @@ static void record_gathered_queries(const struct gqe_recorder *recorder, const s
 					 .depth = like.depth,
 					 .a_stride = like.a_stride,
 					 .w_stride = like.w_stride,
+					 .w_lanes = like.w_lanes,
 					 .has_bias = like.has_bias,
 					 .rope_kind = like.rope_kind,
 					 .scale = like.scale,

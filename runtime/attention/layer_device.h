@@ -30,7 +30,7 @@ struct gqe_layer_weights {
 };
 
 void gqe_layer_weights_reserve(struct gqe_arena *arena, struct gqe_layer_weights *weights, const gqe_layer_config *config,
-			       const struct gqe_layer_tensors *tensors, gqe_dtype dtype);
+			       const struct gqe_layer_tensors *tensors, gqe_dtype dtype, const struct gqe_weight_reader *reader);
 gqe_status gqe_layer_weights_upload(struct gqe_vulkan *vulkan, const struct gqe_layer_weights *weights,
 				    const struct gqe_layer_tensors *tensors, gqe_error *error);
 

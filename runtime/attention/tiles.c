@@ -89,9 +89,8 @@ static const struct tile_row {
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 64, 0, 4, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 0, 0, 8, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 1, 0, 1, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 8, 0, 4, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 64, 0, 16, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 32, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 4, 0, 4, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 8, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 1, 0, 1, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, ANY_DEVICE, 4, 0, 4, 2, 0, "not tuned"},
 	{GQE_KERNEL_GEMM, GQE_PATH_SUBGROUP, LANES_8, 0, 0, 8, 2, 0, "no spill on Intel skl, tgl, dg2, mtl"},
@@ -115,9 +114,8 @@ static const struct tile_row {
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 64, 0, 4, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_LANE_LOADS, 0, 0, 8, 4, 0, "lavapipe 22.3; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 1, 0, 1, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 16, 0, 4, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 64, 0, 16, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
-	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 32, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 8, 0, 4, 4, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, CPU_DRIVER, 0, 0, 8, 2, 0, "lavapipe 26.1; bench/NOTES.md"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, LANES_64, 1, 0, 1, 1, 0, "not tuned"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, LANES_64, 8, 0, 4, 1, 0, "not tuned"},
 	{GQE_KERNEL_GEMM_GATHERED, GQE_PATH_SUBGROUP, LANES_64, 0, 0, 16, 1, 0, "no spill on AMD"},
@@ -371,7 +369,12 @@ bool gqe_tile_is_legal(const struct gqe_capabilities *capabilities, enum gqe_ker
 		return false;
 	/* Pairs of channels are in one lane, or in two that have nothing else. */
 	bool is_product = kernel == GQE_KERNEL_GEMM || kernel == GQE_KERNEL_GEMM_GATHERED;
-	if (is_product && tile->columns % 2 != 0 && !(tile->columns == 1 && path == GQE_PATH_SUBGROUP))
+	bool may_have_one = path == GQE_PATH_SUBGROUP && !gqe_tile_uniform_loads(capabilities);
+	if (is_product && tile->columns % 2 != 0 && !(tile->columns == 1 && may_have_one))
+		return false;
+	/* Weights lie in blocks of that many rows there. */
+	if (is_product && path == GQE_PATH_SUBGROUP && gqe_tile_uniform_loads(capabilities) &&
+	    tile->subgroup != gqe_tile_subgroup(capabilities))
 		return false;
 	if (gqe_is_matrix_path(path) && !fits_matrices(capabilities, kernel, tile))
 		return false;

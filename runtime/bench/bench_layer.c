@@ -149,15 +149,17 @@ static gqe_status fill_context(const struct gqe_bench_layer *layer, const struct
 	return status;
 }
 
-static gqe_status allocate(struct gqe_bench_layer *layer, struct gqe_vulkan *vulkan, gqe_bench_info *info, gqe_error *error)
+static gqe_status allocate(struct gqe_bench_layer *layer, const struct gqe_recorder *recorder, struct gqe_vulkan *vulkan,
+			   gqe_bench_info *info, gqe_error *error)
 {
+	const struct gqe_weight_reader reader = {.capabilities = recorder->capabilities, .path = recorder->path};
 	const struct gqe_layer_tensors no_biases = {0};
 	const uint64_t x_bytes = (uint64_t)layer->rows * layer->config.hidden_size * sizeof(float);
 	gqe_status status = gqe_arena_create(vulkan, GQE_MEMORY_DEVICE, &layer->arena, error);
 	if (status != GQE_OK)
 		return status;
 	if (has_weights(layer)) {
-		gqe_layer_weights_reserve(layer->arena, &layer->weights, &layer->config, &no_biases, layer->params.dtype);
+		gqe_layer_weights_reserve(layer->arena, &layer->weights, &layer->config, &no_biases, layer->params.dtype, &reader);
 		gqe_arena_reserve(layer->arena, &layer->x, x_bytes);
 		gqe_arena_reserve(layer->arena, &layer->y, x_bytes);
 		gqe_rope_tables_reserve(layer->arena, &layer->rope, &layer->config, layer->params.tokens);
@@ -277,7 +279,7 @@ gqe_status gqe_bench_layer_create(const struct gqe_recorder *recorder, struct gq
 	made->shape = gqe_layer_shape_of(params->config);
 	made->rows = params->last_chunk;
 	made->position = params->tokens - params->last_chunk;
-	gqe_status status = allocate(made, vulkan, info, error);
+	gqe_status status = allocate(made, recorder, vulkan, info, error);
 	if (status == GQE_OK)
 		status = fill(made, recorder, vulkan, error);
 	if (status == GQE_OK)

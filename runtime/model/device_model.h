@@ -28,12 +28,12 @@ struct gqe_device_model {
 
 /* Reserves every tensor; the arena may be one that only plans. */
 gqe_status gqe_device_model_plan(struct gqe_device_model *model, const gqe_model_config *config,
-				 const struct gqe_model_tensors *tensors, gqe_dtype dtype, struct gqe_arena *arena,
-				 gqe_error *error);
+				 const struct gqe_model_tensors *tensors, gqe_dtype dtype, const struct gqe_weight_reader *reader,
+				 struct gqe_arena *arena, gqe_error *error);
 /* `model` is zero; on failure gqe_device_model_destroy still applies. */
 gqe_status gqe_device_model_load(struct gqe_vulkan *vulkan, struct gqe_device_model *model, const gqe_model_config *config,
-				 const struct gqe_model_tensors *tensors, gqe_dtype dtype, gqe_progress_fn progress,
-				 void *progress_user, gqe_error *error);
+				 const struct gqe_model_tensors *tensors, gqe_dtype dtype, const struct gqe_weight_reader *reader,
+				 gqe_progress_fn progress, void *progress_user, gqe_error *error);
 void gqe_device_model_destroy(struct gqe_device_model *model);
 
 struct gqe_device_session {

@@ -195,6 +195,7 @@ static void record_blocks(const struct gqe_recorder *recorder, const struct gqe_
 				 .rows = chunk->count,
 				 .width = config->layer.hidden_size,
 				 .table_stride = model->embed.stride,
+				 .table_lanes = model->embed.layout.lanes,
 			 });
 	for (uint32_t i = 0; i < config->layers; i++) {
 		const struct gqe_device_block *block = &model->blocks[i];

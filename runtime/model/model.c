@@ -25,11 +25,13 @@ gqe_status gqe_model_load(gqe_context *context, const gqe_model_files *files, co
 	const struct gqe_model_tensors *tensors = gqe_model_files_model(files);
 	struct gqe_vulkan *vulkan = gqe_context_vulkan(context);
 	status = gqe_context_check_paths(context, params.dtype, made->config.layer.head_dim, error);
-	if (status == GQE_OK && vulkan != NULL)
-		status = gqe_device_model_load(vulkan, &made->device, &made->config, tensors, params.dtype, params.progress,
-					       params.progress_user, error);
-	else if (status == GQE_OK)
+	if (status == GQE_OK && vulkan != NULL) {
+		const struct gqe_weight_reader reader = gqe_context_weight_reader(context);
+		status = gqe_device_model_load(vulkan, &made->device, &made->config, tensors, params.dtype, &reader,
+					       params.progress, params.progress_user, error);
+	} else if (status == GQE_OK) {
 		status = gqe_host_model_load(&made->host, &made->config, tensors, params.progress, params.progress_user, error);
+	}
 	if (status != GQE_OK) {
 		gqe_model_destroy(&made);
 		return status;
@@ -98,7 +100,8 @@ gqe_status gqe_model_estimate(const gqe_model_files *files, gqe_dtype dtype, con
 	uint64_t session_bytes, available = UINT64_MAX;
 	status = gqe_arena_create(NULL, GQE_MEMORY_DEVICE, &model.arena, error);
 	if (status == GQE_OK)
-		status = gqe_device_model_plan(&model, config, gqe_model_files_model(files), dtype, model.arena, error);
+		status = gqe_device_model_plan(&model, config, gqe_model_files_model(files), dtype, &(struct gqe_weight_reader){0},
+					       model.arena, error);
 	if (status == GQE_OK)
 		result.weights = gqe_arena_planned(model.arena);
 	if (memory_limit > 0) {

@@ -155,6 +155,13 @@ void gqe_check_shape(struct gqe_check *check, const char *format, ...)
 
 /* -------------------------------------------------------------------------------------------------------------- tensors -- */
 
+static void fill_poison(uint8_t *bytes, uint64_t count)
+{
+	const uint32_t word = GQE_CHECK_POISON;
+	for (uint64_t i = 0; i + sizeof(word) <= count; i += sizeof(word))
+		memcpy(bytes + i, &word, sizeof(word));
+}
+
 static struct gqe_check_tensor *add_tensor(struct gqe_check *check, struct gqe_check_tensor tensor)
 {
 	if (check->tensor_count == GQE_CHECK_MAX_TENSORS && check->status == GQE_OK)
@@ -196,6 +203,38 @@ struct gqe_check_tensor *gqe_check_weights(struct gqe_check *check, const char *
 		check, (struct gqe_check_tensor){.name = name, .element_bytes = bytes, .count = rows * stride, .initial = stored});
 }
 
+static void convert_row(uint32_t bytes, const float *row, uint32_t depth, uint32_t *words)
+{
+	for (uint32_t i = 0; i < depth; i++) {
+		uint16_t half = gqe_f32_to_f16(row[i]);
+		memcpy((uint8_t *)words + i * bytes, bytes == 2 ? (const void *)&half : (const void *)&row[i], bytes);
+	}
+}
+
+struct gqe_check_tensor *gqe_check_matrix(struct gqe_check *check, const char *name, const float *data, uint64_t rows,
+					  uint32_t depth, uint32_t stride, struct gqe_matrix_layout *layout)
+{
+	const struct gqe_weight_reader reader = {.capabilities = check->recorder.capabilities, .path = check->recorder.path};
+	uint32_t bytes = gqe_check_weight_bytes(check), words = stride * bytes / 4;
+	layout->lanes = gqe_weight_lanes(&reader, check->dtype, layout->head_size);
+	uint64_t stored_rows = gqe_align_up(rows, layout->lanes);
+	uint32_t *stored = gqe_check_alloc(check, stored_rows * words, sizeof(*stored));
+	uint32_t *row = gqe_check_alloc(check, words, sizeof(*row));
+	if (stored == NULL || row == NULL)
+		return add_tensor(check, (struct gqe_check_tensor){0});
+	fill_poison((uint8_t *)stored, stored_rows * words * sizeof(*stored));
+	for (uint64_t i = 0; i < stored_rows; i++) {
+		uint64_t from = gqe_matrix_row_at(layout, i);
+		if (from >= rows)
+			continue;
+		convert_row(bytes, data + from * depth, depth, row);
+		gqe_matrix_place_row(layout, row, words, i, stored);
+	}
+	uint64_t count = stored_rows * stride;
+	return add_tensor(check,
+			  (struct gqe_check_tensor){.name = name, .element_bytes = bytes, .count = count, .initial = stored});
+}
+
 struct gqe_check_tensor *gqe_check_output(struct gqe_check *check, const char *name, uint32_t element_bytes, uint64_t count)
 {
 	return add_tensor(
@@ -210,13 +249,6 @@ struct gqe_check_tensor *gqe_check_inout(struct gqe_check *check, const char *na
 }
 
 /* -------------------------------------------------------------------------------------------------------------- running -- */
-
-static void fill_poison(uint8_t *bytes, uint64_t count)
-{
-	const uint32_t word = GQE_CHECK_POISON;
-	for (uint64_t i = 0; i + sizeof(word) <= count; i += sizeof(word))
-		memcpy(bytes + i, &word, sizeof(word));
-}
 
 static void find_blocks(struct gqe_check *check)
 {

@@ -22,6 +22,7 @@
 #define GQE_SELFTEST_CHECK_H
 
 #include "attention/kernels.h"
+#include "attention/matrix.h"
 #include "common/philox.h"
 
 #define GQE_CHECK_MAX_TENSORS 16
@@ -117,6 +118,12 @@ struct gqe_check_tensor *gqe_check_ints(struct gqe_check *check, const char *nam
 /* `rows` rows of `depth` values each, stored as the case's dtype in rows of `stride`, padded with zeros. */
 struct gqe_check_tensor *gqe_check_weights(struct gqe_check *check, const char *name, const float *data, uint64_t rows,
 					   uint32_t depth, uint32_t stride);
+/*
+ * The same for a product's w or embed's table, in the layout that the case's device and path have, which is returned: heads'
+ * channels as its head_size and is_interleaved say. Rows that fill up a block are poison.
+ */
+struct gqe_check_tensor *gqe_check_matrix(struct gqe_check *check, const char *name, const float *data, uint64_t rows,
+					  uint32_t depth, uint32_t stride, struct gqe_matrix_layout *layout);
 struct gqe_check_tensor *gqe_check_output(struct gqe_check *check, const char *name, uint32_t element_bytes, uint64_t count);
 /* Floats that the kernel reads and writes. */
 struct gqe_check_tensor *gqe_check_inout(struct gqe_check *check, const char *name, const float *data, uint64_t count);

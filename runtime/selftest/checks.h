@@ -17,6 +17,8 @@ struct gqe_check_rope {
 	struct gqe_check_tensor *turns; /* [batch * tokens, head_dim / 2, 2] */
 };
 struct gqe_check_rope gqe_check_draw_rope(struct gqe_check *check, uint32_t batch, uint32_t tokens, uint32_t head_dim);
+/* How weights whose columns are channels of heads rotated so are laid out; gqe_check_matrix says in which blocks. */
+struct gqe_matrix_layout gqe_check_heads_layout(const struct gqe_check_rope *rope, uint32_t head_dim);
 /* Rotates and scales a head [head_dim] of row `row`. */
 void gqe_check_rotate(const struct gqe_check_rope *rope, uint32_t row, uint32_t head_dim, float *head);
 

@@ -16,7 +16,8 @@ void gqe_check_embed(struct gqe_check *check)
 	for (uint32_t i = 0; tokens != NULL && i < rows; i++)
 		tokens[i] = (int32_t)gqe_random_below(&check->random, vocab);
 	struct gqe_check_tensor *in = gqe_check_ints(check, "tokens", tokens, rows);
-	struct gqe_check_tensor *weights = gqe_check_weights(check, "table", table, vocab, width, stride);
+	struct gqe_matrix_layout layout = {0};
+	struct gqe_check_tensor *weights = gqe_check_matrix(check, "table", table, vocab, width, stride, &layout);
 	struct gqe_check_tensor *out = gqe_check_output(check, "x", sizeof(float), (uint64_t)rows * width);
 	float *expected = gqe_check_alloc(check, (uint64_t)rows * width, sizeof(*expected));
 	if (!gqe_check_place(check))
@@ -28,6 +29,7 @@ void gqe_check_embed(struct gqe_check *check)
 		.rows = rows,
 		.width = width,
 		.table_stride = stride,
+		.table_lanes = layout.lanes,
 	};
 	while (gqe_check_pass(check))
 		gqe_record_embed(&check->recorder, check->dtype, &push);
@@ -102,7 +104,8 @@ void gqe_check_gemm(struct gqe_check *check)
 	float *w = gqe_check_normal_weights(check, (uint64_t)cols * depth);
 	float *bias = gqe_check_normal(check, cols), *added = gqe_check_normal(check, c_count);
 	struct gqe_check_tensor *a_in = gqe_check_floats(check, "a", a, (uint64_t)rows * a_stride);
-	struct gqe_check_tensor *w_in = gqe_check_weights(check, "w", w, cols, depth, w_stride);
+	struct gqe_matrix_layout layout = {0};
+	struct gqe_check_tensor *w_in = gqe_check_matrix(check, "w", w, cols, depth, w_stride, &layout);
 	struct gqe_check_tensor *bias_in = gqe_check_floats(check, "bias", bias, cols);
 	struct gqe_check_tensor *other = gqe_check_floats(check, "residual", added, c_count);
 	struct gqe_check_tensor *c = residual == RESIDUAL_IN_PLACE ? gqe_check_inout(check, "c", added, c_count)
@@ -122,6 +125,7 @@ void gqe_check_gemm(struct gqe_check *check)
 		.depth = depth,
 		.a_stride = a_stride,
 		.w_stride = w_stride,
+		.w_lanes = layout.lanes,
 		.c_stride = c_stride,
 		.has_bias = has_bias,
 		.has_residual = residual != RESIDUAL_NONE,

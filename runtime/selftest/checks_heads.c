@@ -72,6 +72,11 @@ struct gqe_check_rope gqe_check_draw_rope(struct gqe_check *check, uint32_t batc
 	return rope;
 }
 
+struct gqe_matrix_layout gqe_check_heads_layout(const struct gqe_check_rope *rope, uint32_t head_dim)
+{
+	return (struct gqe_matrix_layout){.head_size = head_dim, .is_interleaved = rope->kind == GQE_ROPE_KIND_INTERLEAVED};
+}
+
 void gqe_check_rotate(const struct gqe_check_rope *rope, uint32_t row, uint32_t head_dim, float *head)
 {
 	gqe_reference_rope(rope_of_kind[rope->kind], rope->theta, head_dim, row % rope->tokens, rope->scale, head);
@@ -227,7 +232,8 @@ void gqe_check_gemm_heads(struct gqe_check *check)
 	float *w = gqe_check_normal_weights(check, columns * heads.depth), *bias = gqe_check_normal(check, columns);
 	int32_t *expert_slots = draw_slots(check, &heads);
 	struct gqe_check_tensor *a_in = gqe_check_floats(check, "a", a, (uint64_t)heads.rows * heads.a_stride);
-	struct gqe_check_tensor *w_in = gqe_check_weights(check, "w", w, columns, heads.depth, heads.w_stride);
+	struct gqe_matrix_layout layout = gqe_check_heads_layout(&rope, heads.head_dim);
+	struct gqe_check_tensor *w_in = gqe_check_matrix(check, "w", w, columns, heads.depth, heads.w_stride, &layout);
 	struct gqe_check_tensor *bias_in = gqe_check_floats(check, "bias", bias, columns);
 	struct gqe_check_tensor *slots_in =
 		gqe_check_ints(check, "expert_slots", expert_slots, (uint64_t)heads.rows * heads.experts);
@@ -238,6 +244,7 @@ void gqe_check_gemm_heads(struct gqe_check *check)
 	struct gqe_push_gemm_heads push = heads_push(&heads, &rope, element_bytes, result);
 	push.a = a_in->buffer.address;
 	push.w = w_in->buffer.address;
+	push.w_lanes = layout.lanes;
 	push.bias = heads.has_bias ? bias_in->buffer.address : 0;
 	push.expert_slots = heads.target == GQE_TARGET_CHOSEN ? slots_in->buffer.address : 0;
 	while (gqe_check_pass(check))

@@ -266,9 +266,11 @@ void gqe_check_gemm_gathered(struct gqe_check *check)
 			is_narrow ? " narrow tile" : "");
 	uint64_t columns = (uint64_t)routing.experts_total * width, q_count = (uint64_t)routing.rows * routing.q_slots * width;
 	uint32_t bound = gqe_gathered_tiles_bound(routing.rows, routing.groups, routing.top_k, routing.experts_total);
-	struct gqe_gathered_tile tile = gqe_gathered_tile_of(&check->recorder, check->dtype, routing.rows, width);
 	float *a = gqe_check_normal(check, (uint64_t)routing.rows * a_stride);
 	float *w = gqe_check_normal_weights(check, columns * depth), *bias = gqe_check_normal(check, columns);
+	struct gqe_matrix_layout layout = gqe_check_heads_layout(&rope, width);
+	struct gqe_check_tensor *w_in = gqe_check_matrix(check, "w", w, columns, depth, w_stride, &layout);
+	struct gqe_gathered_tile tile = gqe_gathered_tile_of(&check->recorder, check->dtype, layout.lanes, routing.rows, width);
 	int32_t *tiles = gqe_check_untouched(check, 3 * routing.selections);
 	int32_t *entries = plain_entries(check, &routing);
 	int32_t tile_count = tiles != NULL ? (int32_t)plain_tiles(&routing, tile.rows, tiles) : 0, dispatch[3] = {0};
@@ -277,7 +279,6 @@ void gqe_check_gemm_gathered(struct gqe_check *check)
 	if (tile_count > 0)
 		expect_dispatch((uint64_t)tile_count * tile.column_tiles, dispatch);
 	struct gqe_check_tensor *a_in = gqe_check_floats(check, "a", a, (uint64_t)routing.rows * a_stride);
-	struct gqe_check_tensor *w_in = gqe_check_weights(check, "w", w, columns, depth, w_stride);
 	struct gqe_check_tensor *bias_in = gqe_check_floats(check, "bias", bias, columns);
 	struct gqe_check_tensor *tiles_in = gqe_check_ints(check, "tiles", tiles, 3 * routing.selections);
 	struct gqe_check_tensor *count_in = gqe_check_ints(check, "tile_count", &tile_count, 1);
@@ -301,6 +302,7 @@ void gqe_check_gemm_gathered(struct gqe_check *check)
 		.depth = depth,
 		.a_stride = a_stride,
 		.w_stride = w_stride,
+		.w_lanes = layout.lanes,
 		.has_bias = has_bias,
 		.rope_kind = rope.kind,
 		.scale = rope.scale,

@@ -20,7 +20,7 @@ struct gqe_push_pointer {
 };
 
 #define GQE_MAX_PUSH_BYTES 128
-#define GQE_MAX_SPECIALIZATION 16
+#define GQE_MAX_SPECIALIZATION 18
 
 /* A row of the kernel table. Rows are const and live forever. */
 struct gqe_kernel_variant {

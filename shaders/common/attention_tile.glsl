@@ -20,34 +20,60 @@ struct Tile {
 	uvec2 k, v;     /* addresses of the head's caches, [capacity, head_dim], as if they began with key 0 */
 };
 
+uint head_slots(uint head)
+{
+	return (head < push.groups ? push.slots_per_group : 0) + (push.shared_head == head ? 1 : 0);
+}
+
+uint head_tiles(uint head)
+{
+	return (push.tokens * head_slots(head) + config_rows - 1) / config_rows;
+}
+
+/*
+ * A number among all of a head's tiles for the workgroup, and its KV head, of all sequences'. Neighbours are far apart in the tokens:
+ * the sum of two in turn is about the same. The tiles that the head with the shared slot has more than others follow theirs, a part each.
+ */
+uint spread_tile(out uint head)
+{
+	uint usual = (push.tokens * push.slots_per_group + config_rows - 1) / config_rows;
+	uint more = push.shared_head < push.groups ? head_tiles(push.shared_head) - usual : 0;
+	uint block = usual + (more + push.kv_heads - 1) / push.kv_heads;
+	uint number = linear_workgroup() % block;
+	head = min(linear_workgroup() / block, push.batch * push.kv_heads - 1);
+	if (number >= usual) {
+		number = usual + (number - usual) * push.kv_heads + head % push.kv_heads;
+		head = head - head % push.kv_heads + push.shared_head;
+	}
+	return linear_workgroup() / block < push.batch * push.kv_heads ? number : GQE_NONE;
+}
+
 /*
  * False: the workgroup has nothing to do; the tile still lies inside the head. Tiles with the last tokens see the most keys and come
- * first, over all heads. With a row in each lane it is one head after the other, as a CPU core that keeps to a head finds more of
- * its K and V in the core's cache.
+ * first, over all heads. With config_spread it is one head after the other, early and late tokens in turn: a CPU driver gives each
+ * of its threads one part of the grid, and all parts should take the same time; and a core that keeps to a head finds more of its K
+ * and V in the core's cache.
  */
 bool tile_of_workgroup(out Tile tile)
 {
 	uint heads = push.batch * push.kv_heads;
-	uint number = linear_workgroup();
-	uint head = number % heads, from_last = number / heads;
-	if (config_lane_rows != 0) {
-		uint most_slots = push.slots_per_group + (push.shared_head < push.groups ? 1 : 0);
-		uint most_tiles = (push.tokens * most_slots + config_rows - 1) / config_rows;
-		head = min(number / most_tiles, heads - 1);
-		from_last = number / most_tiles < heads ? number % most_tiles : most_tiles;
-	}
+	uint head = linear_workgroup() % heads, number = linear_workgroup() / heads;
+	if (config_spread != 0)
+		number = spread_tile(head);
 	tile.batch = head / push.kv_heads;
 	tile.head = head % push.kv_heads;
-	bool serves_shared = push.shared_head == tile.head;
-	tile.slots = (tile.head < push.groups ? push.slots_per_group : 0) + (serves_shared ? 1 : 0);
+	tile.slots = head_slots(tile.head);
 	tile.row_count = push.tokens * tile.slots;
-	uint tiles = (tile.row_count + config_rows - 1) / config_rows;
+	uint tiles = head_tiles(tile.head);
+	uint from_last = number;
+	if (config_spread != 0)
+		from_last = number % 2 == 0 ? number / 2 : tiles - 1 - number / 2;
 	tile.first_row = (tiles - 1 - from_last) * config_rows;
 	uint cache_row = (tile.batch * push.kv_heads + tile.head) * push.capacity;
 	const uint row_bytes = config_head_dim * WEIGHT_BYTES;
 	tile.k = address_before(address(uvec2(push.k_cache), cache_row, row_bytes), push.cache_first, row_bytes);
 	tile.v = address_before(address(uvec2(push.v_cache), cache_row, row_bytes), push.cache_first, row_bytes);
-	return from_last < tiles;
+	return number < tiles;
 }
 
 uint row_clamped(Tile tile, uint row)

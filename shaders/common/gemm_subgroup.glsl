@@ -1,33 +1,20 @@
 /*
- * One subgroup a workgroup: a lane owns `columns` columns and reads their rows of w in fours or eights. All lanes need the same
- * elements of a. Where one load serves a whole subgroup (config_uniform_loads) they are loaded when they are needed; elsewhere
- * they are loaded contiguously over the lanes and travel by broadcast.
+ * One subgroup a workgroup: a lane owns `columns` columns, and all lanes need the same elements of a. Where w lies row by row, a lane
+ * reads its rows in fours, and a is loaded contiguously over the lanes and travels by broadcast. Where w lies in blocks of as many rows
+ * as a subgroup has lanes (config_w_lanes), a load serves the whole subgroup: contiguous for w, from one address for a.
  */
 #extension GL_KHR_shader_subgroup_ballot : require
 
 const uint gemm_columns = config_subgroup * config_columns;
 
-#define GEMM_EIGHT 8
+/* Elements of a row of a, which may begin anywhere. */
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer FloatPass
+{
+	float at[GQE_GEMM_PASS];
+};
 
-/*
- * Rows of a and w in eights; a's may begin anywhere. Two f16 weights share a word. An eight is a struct, as an array of arrays makes
- * glslang declare a capability of descriptors that nothing here needs.
- */
+/* Two f16 weights share a word. */
 #define WEIGHTS_PER_WORD (4 / WEIGHT_BYTES)
-struct FloatEight {
-	float at[GEMM_EIGHT];
-};
-layout(buffer_reference, std430, buffer_reference_align = 4) buffer FloatEights
-{
-	FloatEight eight[];
-};
-struct WeightEight {
-	uint word[GEMM_EIGHT / WEIGHTS_PER_WORD];
-};
-layout(buffer_reference, std430, buffer_reference_align = 4) buffer WeightEights
-{
-	WeightEight eight[];
-};
 
 /* Rows of a whose sums go on in turn: a row's own sum is a chain of additions, each of which waits for the one before. */
 #define GEMM_ROWS_IN_TURN 4
@@ -36,9 +23,9 @@ float sum[config_rows * config_columns];       /* [rows, columns] */
 float block_sum[config_rows * config_columns]; /* the same of a block of the depth */
 float a_lanes[config_rows];                    /* broadcast: lane = element of the depth */
 uint a_first[config_rows];                     /* broadcast: index of a row's first element */
-uvec2 a_row[config_rows];                      /* uniform loads: address of a row; the same in all lanes */
 uvec2 w_row[config_columns];                   /* address of the lane's row of w */
-uvec2 w_rows[gemm_columns];                    /* uniform loads: those of all lanes' rows */
+uvec2 a_row[config_rows];                      /* with blocks: address of a row; the same in all lanes */
+uvec2 w_block[config_columns];                 /* with blocks: their addresses; the same in all lanes */
 
 /* Adds the products of depth first...first + subgroup - 1. Past the end a counts as 0, and any w will do that is in its row. */
 void multiply_broadcast(uint first)
@@ -63,26 +50,36 @@ void multiply_broadcast(uint first)
 }
 
 /*
- * A word of every lane's row of w, of column c of the lanes. One load a lane, each with one address: a CPU driver puts them together
- * with eight insertions, a third of what a load with eight addresses costs it.
+ * The lanes' words number `at` after an address in a block: one load a lane, each from one address. In terms of constants, so that a
+ * CPU driver's compiler makes them one contiguous load, which it does not see in addresses that differ from lane to lane.
  */
-uint w_word(uint c, uint eight, uint at)
+uint block_word(uvec2 block, uint at)
 {
-	uint word = WeightEights(w_rows[c * config_subgroup]).eight[eight].word[at];
+	Ints words = Ints(block);
+	uint word = uint(words.at[at * config_subgroup]);
 	[[unroll]] for (uint lane = 1; lane < config_subgroup; lane++) {
-		uint other = WeightEights(w_rows[c * config_subgroup + lane]).eight[eight].word[at];
+		uint other = uint(words.at[at * config_subgroup + lane]);
 		word = gl_SubgroupInvocationID == lane ? other : word;
 	}
 	return word;
 }
 
-/* Adds the products of depth 8 * eight...8 * eight + 7, all of which exist. */
-void multiply_eight(uint eight)
+/* The address of a block's words from a depth on, a multiple of a word's weights. */
+uvec2 block_from(uint c, uint depth)
+{
+	return address(w_block[c], depth / WEIGHTS_PER_WORD, config_subgroup * 4);
+}
+
+/* Depth of w that is in registers at a time. */
+#define GEMM_EIGHT 8
+
+/* Adds the products of the depths that number `at` and seven more after where a_from and block begin. */
+void multiply_eight(uvec2 a_from[config_rows], uvec2 block[config_columns], uint at)
 {
 	float w[config_columns * GEMM_EIGHT];
 	[[unroll]] for (uint c = 0; c < config_columns; c++)
 		[[unroll]] for (uint i = 0; i < GEMM_EIGHT; i += WEIGHTS_PER_WORD) {
-			uint word = w_word(c, eight, i / WEIGHTS_PER_WORD);
+			uint word = block_word(block[c], (at + i) / WEIGHTS_PER_WORD);
 #ifdef GQE_F16
 			vec2 pair = unpackHalf2x16(word);
 			w[c * GEMM_EIGHT + i] = pair.x;
@@ -97,19 +94,37 @@ void multiply_eight(uint eight)
 		uint r = n / (GEMM_EIGHT * GEMM_ROWS_IN_TURN) * GEMM_ROWS_IN_TURN + n % GEMM_ROWS_IN_TURN;
 		uint i = n / GEMM_ROWS_IN_TURN % GEMM_EIGHT;
 		if (r < config_rows) {
-			float x = FloatEights(a_row[r]).eight[eight].at[i];
+			float x = FloatPass(a_from[r]).at[at + i];
 			[[unroll]] for (uint c = 0; c < config_columns; c++)
 				block_sum[r * config_columns + c] += x * w[c * GEMM_EIGHT + i];
 		}
 	}
 }
 
+/* Adds the products of depth first...first + GQE_GEMM_PASS - 1, all of which exist. */
+void multiply_pass(uint first)
+{
+	uvec2 a_from[config_rows], block[config_columns];
+	[[unroll]] for (uint r = 0; r < config_rows; r++)
+		a_from[r] = address(a_row[r], first, 4);
+	[[unroll]] for (uint c = 0; c < config_columns; c++)
+		block[c] = block_from(c, first);
+	[[unroll]] for (uint at = 0; at < GQE_GEMM_PASS; at += GEMM_EIGHT)
+		multiply_eight(a_from, block, at);
+}
+
 /* Adds the products of one depth. */
 void multiply_one(uint at)
 {
 	float w[config_columns];
-	[[unroll]] for (uint c = 0; c < config_columns; c++)
-		w[c] = float(Weights(w_row[c]).at[at]);
+	[[unroll]] for (uint c = 0; c < config_columns; c++) {
+		uint word = block_word(block_from(c, at), 0);
+#ifdef GQE_F16
+		w[c] = unpackHalf2x16(word)[at % 2];
+#else
+		w[c] = uintBitsToFloat(word);
+#endif
+	}
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
 		float x = Floats(a_row[r]).at[at];
 		[[unroll]] for (uint c = 0; c < config_columns; c++)
@@ -118,27 +133,24 @@ void multiply_one(uint at)
 }
 
 /*
- * Adds the products of depth first...end - 1. Addresses are clamped, in case the driver runs what is behind a branch with no
- * lane active: it loads a uniform address even then.
+ * Adds the products of depth first...end - 1. Depths are clamped, in case the driver runs what is behind a branch with no lane active:
+ * it loads a uniform address even then.
  */
 void multiply_range(uint first, uint end)
 {
-	if (config_uniform_loads == 0) {
+	if (config_w_lanes == 1) {
 		do {
 			multiply_broadcast(first);
 			first += config_subgroup;
 		} while (first < end);
 		return;
 	}
-	/* Two eights an iteration: on a CPU driver an iteration's end costs as much as a dozen products of the tile. */
-	if (end >= 2 * GEMM_EIGHT) {
-		if (first + 2 * GEMM_EIGHT <= end) {
+	if (end >= GQE_GEMM_PASS) {
+		if (first + GQE_GEMM_PASS <= end) {
 			do {
-				uint eight = min(first, end - 2 * GEMM_EIGHT) / GEMM_EIGHT;
-				multiply_eight(eight);
-				multiply_eight(eight + 1);
-				first += 2 * GEMM_EIGHT;
-			} while (first + 2 * GEMM_EIGHT <= end);
+				multiply_pass(min(first, end - GQE_GEMM_PASS));
+				first += GQE_GEMM_PASS;
+			} while (first + GQE_GEMM_PASS <= end);
 		}
 	}
 	if (first < end) {
@@ -211,11 +223,10 @@ void gemm_tile()
 		a_first[r] = row * push.a_stride;
 		a_row[r] = address(uvec2(push.a), row, push.a_stride * 4);
 	}
-	[[unroll]] for (uint c = 0; c < config_columns; c++)
+	[[unroll]] for (uint c = 0; c < config_columns; c++) {
 		w_row[c] = w_row_address(c * config_subgroup + gl_SubgroupInvocationID);
-	if (config_uniform_loads != 0)
-		[[unroll]] for (uint column = 0; column < gemm_columns; column++)
-			w_rows[column] = w_row_address(column);
+		w_block[c] = w_block_address(c);
+	}
 	[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 		sum[i] = 0.0;
 

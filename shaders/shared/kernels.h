@@ -4,7 +4,10 @@
  * Shapes: T tokens of one sequence in this pass, B sequences, rows = B*T; d hidden size; N experts; G groups; k top-k; d_h head
  * size; q_slots = slots that have a query (k*G, + 1 shared; dense GQA: N); o_slots = output slots (+ 1 weighted sum).
  * Pointer types: Floats f32; Ints i32; Weights f32, or f16 in the kernel's f16 variant (weights and the KV cache).
- * A weight matrix [cols, depth] is stored with rows of w_stride elements, a multiple of 4, the padding being zeros.
+ * A weight matrix [cols, depth] is stored with rows of w_stride elements, a multiple of 4, the padding being zeros. With w_lanes > 1 it
+ * is stored in blocks of w_lanes rows: word by word (one f32, or two f16), the words of all rows side by side; the last block is filled
+ * up with rows of anything. Where columns are channels of heads, half a head size is a multiple of w_lanes, and blocks of pairs' first
+ * channels and of their partners take turns.
  * Every kernel takes its workgroup's number as linear_workgroup() and returns when that is past the work.
  */
 #ifndef GQE_SHARED_KERNELS_H
@@ -36,6 +39,9 @@
 
 /* Products that are summed in f32 before the sum is added to those of others; a multiple of the slice. */
 #define GQE_GEMM_BLOCK 256
+
+/* Depth of a pass of the products' subgroup path where w lies in blocks of rows. */
+#define GQE_GEMM_PASS 32
 
 /* Keys that the scalar path of attention handles at a time, and channels of K that it keeps in shared memory. */
 #define GQE_ATTENTION_SCALAR_KEYS 32
@@ -71,6 +77,9 @@
  *  rolled      1: loops stay loops and the first factor stays in shared memory, for few registers or a slow compiler (matrix paths)
  *  lane_rows   1: a lane is a row of the tile, which has as many rows as lanes, and takes `columns` keys at a time; 0: a lane is a
  *              key, then a channel (attention, subgroup path)
+ *  transposed  1: V is transposed in shared memory, and sums are written by products alone (attention, matrix path)
+ *  w_lanes     w_lanes of the products' w: 1, or the subgroup's size (subgroup path)
+ *  spread      1: any part of the grid takes as long as another of its size; 0: what takes longest comes first (attention)
  *  target      where gemm_heads puts what it computes: GQE_TARGET_...
  */
 #define GQE_SPECIALIZATION(CONFIG)                                                                                     \
@@ -88,14 +97,16 @@
 	CONFIG(rolled, 11, 0)                                                                                          \
 	CONFIG(lane_rows, 12, 0)                                                                                       \
 	CONFIG(target, 13, 0)                                                                                          \
-	CONFIG(transposed, 14, 0)
+	CONFIG(transposed, 14, 0)                                                                                      \
+	CONFIG(w_lanes, 15, 1)                                                                                         \
+	CONFIG(spread, 16, 0)
 
 /* embed: x[row] = table[tokens[row]]. */
 #define GQE_PUSH_EMBED(IN, OUT, INOUT, U32, F32)                                                                       \
 	IN(Ints, tokens)    /* [rows] */                                                                               \
-	IN(Weights, table)  /* [vocab, table_stride] */                                                                \
+	IN(Weights, table)  /* [vocab, table_stride], in blocks of table_lanes */                                      \
 	OUT(Floats, x)      /* [rows, width] */                                                                        \
-	U32(rows) U32(width) U32(table_stride)
+	U32(rows) U32(width) U32(table_stride) U32(table_lanes)
 
 /* norm: one row a workgroup. out = weight * x / sqrt(mean(x^2) + eps), or layernorm with bias. */
 #define GQE_PUSH_NORM(IN, OUT, INOUT, U32, F32)                                                                        \
@@ -112,7 +123,7 @@
 	IN(Floats, bias)     /* [cols] or 0 */                                                                         \
 	IN(Floats, residual) /* [rows, c_stride] or 0 */                                                               \
 	OUT(Floats, c)       /* [rows, c_stride] */                                                                    \
-	U32(rows) U32(cols) U32(depth) U32(a_stride) U32(w_stride) U32(c_stride) U32(has_bias) U32(has_residual)
+	U32(rows) U32(cols) U32(depth) U32(a_stride) U32(w_stride) U32(w_lanes) U32(c_stride) U32(has_bias) U32(has_residual)
 
 /*
  * gemm_heads and gemm_gathered: projections whose columns are the channels of heads, rotated by RoPE (after the bias) and multiplied
@@ -131,7 +142,7 @@
 	IN(Ints, expert_slots) /* [rows, experts] or 0 */                                                              \
 	OUT(Floats, result)    /* target CACHE: Weights */                                                             \
 	U32(rows) U32(tokens) U32(tokens_inverse) U32(heads) U32(head_size) U32(pairs_inverse) U32(depth)              \
-	U32(a_stride) U32(w_stride) U32(has_bias) U32(rope_kind) F32(scale)                                            \
+	U32(a_stride) U32(w_stride) U32(w_lanes) U32(has_bias) U32(rope_kind) F32(scale)                               \
 	U32(sequence_stride) U32(token_stride) U32(head_stride) U32(experts) U32(shared_slot)
 
 /*
@@ -147,8 +158,8 @@
 	IN(Ints, tile_count) /* [1] */                                                                                 \
 	IN(Ints, entries)   /* [rows * G * k] */                                                                       \
 	OUT(Floats, q)      /* [rows, q_slots, head_size] */                                                           \
-	U32(q_slots) U32(q_slots_inverse) U32(head_size) U32(depth) U32(a_stride) U32(w_stride) U32(has_bias)          \
-	U32(rope_kind) F32(scale)
+	U32(q_slots) U32(q_slots_inverse) U32(head_size) U32(depth) U32(a_stride) U32(w_stride) U32(w_lanes)           \
+	U32(has_bias) U32(rope_kind) F32(scale)
 
 /*
  * route: one token an invocation: softmax over each group, top-k, slot order, gate. slot_order: 0 rank, 1 expert. expert_slots, if
@@ -230,7 +241,8 @@
  * attention: causal softmax attention of every slot over the cache, online softmax, no mask tensor. KV head h serves n slots:
  * h < groups: slots h*slots_per_group + j (j < slots_per_group), and the shared slot if shared_head == h; h == groups (a
  * dedicated or mean head): the shared slot alone. Its rows, token-major: row r = token r / n, slot r % n. A tile holds `rows` of them.
- * Grid: B * kv_heads * tiles, tiles = ceil(T * max n / rows), last tokens (heaviest) first. Query token t stands at position + t
+ * Grid: B * kv_heads * tiles, tiles = ceil(T * max n / rows), last tokens (heaviest) first; with config_spread what tiles
+ * the head with the shared slot has more are divided among all of the sequence's heads. Query token t stands at position + t
  * and sees keys 0...position + t.
  *
  * Split: the dispatches handle keys first_key...key_end-1 one after the other, first_key being a multiple of the keys handled at a
