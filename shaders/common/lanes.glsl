@@ -11,9 +11,10 @@ uint load_lane_word(Ints list, uint first)
 {
 	if (config_uniform_loads == 0)
 		return uint(list.at[first + gl_LocalInvocationIndex]);
-	uint word = uint(list.at[first]);
+	Ints words = Ints(address(uvec2(list), first, 4));
+	uint word = uint(words.at[0]);
 	[[unroll]] for (uint lane = 1; lane < config_workgroup; lane++) {
-		uint other = uint(list.at[first + lane]);
+		uint other = uint(words.at[lane]);
 		word = gl_LocalInvocationIndex == lane ? other : word;
 	}
 	return word;

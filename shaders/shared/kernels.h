@@ -4,10 +4,11 @@
  * Shapes: T tokens of one sequence in this pass, B sequences, rows = B*T; d hidden size; N experts; G groups; k top-k; d_h head
  * size; q_slots = slots that have a query (k*G, + 1 shared; dense GQA: N); o_slots = output slots (+ 1 weighted sum).
  * Pointer types: Floats f32; Ints i32; Weights f32, or f16 in the kernel's f16 variant (weights and the KV cache).
- * A weight matrix [cols, depth] is stored with rows of w_stride elements, a multiple of 4, the padding being zeros. With w_lanes > 1 it
- * is stored in blocks of w_lanes rows: word by word (one f32, or two f16), the words of all rows side by side; the last block is filled
- * up with rows of anything. Where columns are channels of heads, half a head size is a multiple of w_lanes, and blocks of pairs' first
- * channels and of their partners take turns.
+ * A weight matrix [cols, depth] is stored with rows of w_stride elements, a multiple of 4, the padding being zeros. With
+ * w_lanes > 1 it is stored in blocks of w_lanes rows: word by word (one f32, or two f16), the words of all rows side by side; the
+ * last block is filled up with rows of anything. Where columns are channels of heads, half a head size is a multiple of w_lanes,
+ * and blocks of pairs' first channels and of their partners take turns.
+ *
  * Every kernel takes its workgroup's number as linear_workgroup() and returns when that is past the work.
  */
 #ifndef GQE_SHARED_KERNELS_H
