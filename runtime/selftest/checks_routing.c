@@ -111,15 +111,22 @@ static int32_t *plain_entries(struct gqe_check *check, const struct routing *rou
 static uint32_t plain_tiles(const struct routing *routing, uint32_t tile_rows, int32_t *tiles)
 {
 	uint32_t count = 0;
-	uint64_t first = 0;
-	for (uint32_t e = 0; e < routing->experts_total; e++) {
-		uint64_t end = first + count_selections(routing, e);
-		for (; first < end; count++) {
-			uint64_t entries = end - first < tile_rows ? end - first : tile_rows;
-			tiles[3 * count] = (int32_t)e;
-			tiles[3 * count + 1] = (int32_t)first;
-			tiles[3 * count + 2] = (int32_t)entries;
-			first += entries;
+	bool has_more = true;
+	for (uint64_t turn = 0; has_more; turn++) {
+		uint64_t first_entry = 0;
+		has_more = false;
+		for (uint32_t e = 0; e < routing->experts_total; e++) {
+			uint64_t end = first_entry + count_selections(routing, e);
+			uint64_t first = first_entry + turn * GQE_TILES_IN_TURN * tile_rows;
+			for (int i = 0; i < GQE_TILES_IN_TURN && first < end; i++, count++) {
+				uint64_t entries = end - first < tile_rows ? end - first : tile_rows;
+				tiles[3 * count] = (int32_t)e;
+				tiles[3 * count + 1] = (int32_t)first;
+				tiles[3 * count + 2] = (int32_t)entries;
+				first += entries;
+			}
+			has_more = has_more || first < end;
+			first_entry = end;
 		}
 	}
 	return count;

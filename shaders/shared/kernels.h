@@ -41,6 +41,9 @@
 /* Products that are summed in f32 before the sum is added to those of others; a multiple of the slice. */
 #define GQE_GEMM_BLOCK 256
 
+/* Tiles of an expert that follow each other in the list of tiles before another expert's turn. */
+#define GQE_TILES_IN_TURN 8
+
 /* Depth of a pass of the products' subgroup path where w lies in blocks of rows. */
 #define GQE_GEMM_PASS 32
 
