@@ -9,9 +9,10 @@
 
 GQE_DECLARE_PUSH(GQE_PUSH_EXPERT_SCAN)
 
-/* By expert: its entries, later the first of them; its tiles. */
-shared uint first_entry[GQE_MAX_EXPERTS];
+/* By expert: its entries, later the first of them, and behind the last expert their end; its tiles. */
+shared uint first_entry[GQE_MAX_EXPERTS + 1];
 shared uint tile_count[GQE_MAX_EXPERTS];
+shared uint most_tiles; /* of an expert */
 
 uint tiles_of(uint entries)
 {
@@ -21,13 +22,16 @@ uint tiles_of(uint entries)
 void scan_experts()
 {
 	uint entries = 0, tiles = 0;
+	most_tiles = 0;
 	for (uint e = 0; e < push.experts_total; e++) {
 		uint count = first_entry[e];
 		first_entry[e] = entries;
 		tile_count[e] = tiles_of(count);
+		most_tiles = max(most_tiles, tile_count[e]);
 		entries += count;
-		tiles += tiles_of(count);
+		tiles += tile_count[e];
 	}
+	first_entry[push.experts_total] = entries;
 	push.tile_count.at[0] = int(tiles);
 	uint workgroups = tiles * push.column_tiles;
 	uint x = clamp(workgroups, 1u, GQE_MAX_WORKGROUPS_X);
@@ -37,18 +41,22 @@ void scan_experts()
 }
 
 /*
- * The place of an expert's tile number `own`, a multiple of GQE_TILES_IN_TURN: after as many of every expert, and then this turn's of
- * the experts before. So tiles with the same tokens are near each other, and a token's row is read again while it is in a cache.
- * Sixteen experts an iteration: a driver may leave loops early after some ten thousand iterations (gqe_capabilities).
+ * The tiles of one turn: number `own` and those after it of every expert. So tiles with the same tokens are near each other, and a
+ * token's row is read again while it is in a cache.
  */
-uint place_of(uint expert, uint own)
+void list_turn(uint own)
 {
 	uint place = 0;
-	for (uint sixteen = 0; sixteen < push.experts_total; sixteen += 16)
-		[[unroll]] for (uint e = sixteen; e < sixteen + 16; e++)
-			if (e < push.experts_total)
-				place += min(tile_count[e], e < expert ? own + GQE_TILES_IN_TURN : own);
-	return place;
+	for (uint e = 0; e < push.experts_total; e++)
+		place += min(tile_count[e], own);
+	for (uint e = 0; e < push.experts_total; e++)
+		for (uint tile = own; tile < min(own + GQE_TILES_IN_TURN, tile_count[e]); tile++) {
+			uint first = first_entry[e] + tile * push.tile_rows;
+			push.tiles.at[3 * place] = int(e);
+			push.tiles.at[3 * place + 1] = int(first);
+			push.tiles.at[3 * place + 2] = int(min(push.tile_rows, first_entry[e + 1] - first));
+			place++;
+		}
 }
 
 void main()
@@ -73,15 +81,7 @@ void main()
 			push.counts.at[i] = int(position);
 			position += count;
 		}
-		uint tile = 0, own = 0;
-		for (uint first = first_entry[e]; first < position; first += push.tile_rows) {
-			if (own % GQE_TILES_IN_TURN == 0)
-				tile = place_of(e, own);
-			own++;
-			push.tiles.at[3 * tile] = int(e);
-			push.tiles.at[3 * tile + 1] = int(first);
-			push.tiles.at[3 * tile + 2] = int(min(push.tile_rows, position - first));
-			tile++;
-		}
 	}
+	for (uint turn = gl_LocalInvocationIndex; turn * GQE_TILES_IN_TURN < most_tiles; turn += gl_WorkGroupSize.x)
+		list_turn(turn * GQE_TILES_IN_TURN);
 }

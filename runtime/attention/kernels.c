@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "attention/matrix.h"
 #include "attention/prepared.h"
 
 /* What a path needs beyond the one below it. */
@@ -50,16 +49,6 @@ static struct gqe_prepared prepare(const struct gqe_recorder *recorder, enum gqe
 {
 	return gqe_prepare(recorder->capabilities, recorder->tuning, recorder->verdicts, kernel, recorder->path, weights, work_rows,
 			   head_dim);
-}
-
-uint32_t gqe_weight_lanes(const struct gqe_weight_reader *reader, gqe_dtype weights, uint32_t head_size)
-{
-	const struct gqe_capabilities *capabilities = reader->capabilities;
-	if (capabilities == NULL || !gqe_tile_uniform_loads(capabilities) ||
-	    gqe_kernel_choose(GQE_KERNEL_GEMM, reader->path, weights).path != GQE_PATH_SUBGROUP)
-		return 1;
-	uint32_t lanes = gqe_tile_subgroup(capabilities);
-	return lanes <= GQE_MATRIX_MOST_LANES && head_size / 2 % lanes == 0 ? lanes : 1;
 }
 
 static struct gqe_prepared prepare_product(const struct gqe_recorder *recorder, enum gqe_kernel kernel, gqe_dtype weights,

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "attention/matrix.h"
+
 /* Dense products share their tiles. */
 static enum gqe_kernel tiled_like(enum gqe_kernel kernel)
 {
@@ -58,6 +60,16 @@ static bool same_tile(const struct gqe_tile *a, const struct gqe_tile *b)
 	       a->is_rolled == b->is_rolled && a->is_transposed == b->is_transposed;
 }
 
+uint32_t gqe_weight_lanes(const struct gqe_weight_reader *reader, gqe_dtype weights, uint32_t head_size)
+{
+	const struct gqe_capabilities *capabilities = reader->capabilities;
+	if (capabilities == NULL || !gqe_tile_uniform_loads(capabilities) ||
+	    gqe_kernel_choose(GQE_KERNEL_GEMM, reader->path, weights).path != GQE_PATH_SUBGROUP)
+		return 1;
+	uint32_t lanes = gqe_tile_subgroup(capabilities);
+	return lanes <= GQE_MATRIX_MOST_LANES && head_size / 2 % lanes == 0 ? lanes : 1;
+}
+
 bool gqe_attention_is_staged(const struct gqe_prepared *prepared, uint32_t head_dim, uint32_t keys)
 {
 	if (!gqe_is_matrix_path(prepared->choice.path))
@@ -105,6 +117,7 @@ static void visit_forms(const struct gqe_prepared_case *found,
 				form.is_staged = staged;
 				form.is_split = split;
 				form.target = target;
+				form.prepared.specialization.values[GQE_CONFIG_w_lanes] = form.w_lanes;
 				form.prepared.specialization.values[GQE_CONFIG_staged] = staged;
 				form.prepared.specialization.values[GQE_CONFIG_split] = split;
 				form.prepared.specialization.values[GQE_CONFIG_target] = target;
@@ -128,11 +141,32 @@ static void visit_tiles(const struct gqe_capabilities *capabilities, struct gqe_
 	visit_forms(found, visit, user);
 }
 
+/* Whether the kernel meets weights in blocks of so many rows where heads have one of these sizes. */
+static bool meets_lanes(const struct gqe_capabilities *capabilities, const struct gqe_prepared_case *found,
+			const uint32_t *head_dims, size_t head_dim_count, uint32_t lanes)
+{
+	const struct gqe_weight_reader reader = {.capabilities = capabilities, .path = found->path};
+	switch (found->kernel) {
+	case GQE_KERNEL_GEMM:
+		return gqe_weight_lanes(&reader, found->weights, 0) == lanes;
+	case GQE_KERNEL_GEMM_HEADS:
+	case GQE_KERNEL_GEMM_GATHERED:
+		for (size_t i = 0; i < head_dim_count; i++)
+			if (gqe_weight_lanes(&reader, found->weights, head_dims[i]) == lanes)
+				return true;
+		return false;
+	default:
+		return lanes == 1;
+	}
+}
+
 void gqe_prepared_visit(const struct gqe_capabilities *capabilities, const uint32_t *head_dims, size_t head_dim_count,
 			void (*visit)(void *user, const struct gqe_prepared_case *prepared_case), void *user)
 {
 	static const gqe_dtype dtypes[] = {GQE_DTYPE_F32, GQE_DTYPE_F16};
 	static const uint32_t no_head_dim[] = {0};
+	const uint32_t lanes[] = {1, gqe_tile_subgroup(capabilities)};
+	const size_t lanes_count = lanes[1] > 1 ? 2 : 1;
 	gqe_path paths[8];
 	uint32_t path_count = gqe_ladder(capabilities, paths);
 	size_t dtype_count = capabilities->storage16 ? 2 : 1;
@@ -149,7 +183,11 @@ void gqe_prepared_visit(const struct gqe_capabilities *capabilities, const uint3
 						.weights = dtypes[d],
 						.head_dim = sizes[s],
 					};
-					visit_tiles(capabilities, &found, visit, user);
+					for (size_t l = 0; l < lanes_count; l++) {
+						found.w_lanes = lanes[l];
+						if (meets_lanes(capabilities, &found, head_dims, head_dim_count, lanes[l]))
+							visit_tiles(capabilities, &found, visit, user);
+					}
 				}
 	}
 }
