@@ -43,7 +43,7 @@ struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, con
 				[GQE_CONFIG_matrix_k] = prepared.tile.matrix.k,
 				[GQE_CONFIG_rolled] = prepared.tile.is_rolled,
 				[GQE_CONFIG_w_lanes] = 1,
-				[GQE_CONFIG_spread] = capabilities->is_cpu,
+				[GQE_CONFIG_spread] = (capabilities->quirks & GQE_QUIRK_GRID_IN_PARTS) != 0,
 				[GQE_CONFIG_transposed] = prepared.tile.is_transposed,
 				[GQE_CONFIG_lane_rows] =
 					gqe_tile_has_lane_rows(capabilities, kernel, prepared.choice.path, &prepared.tile),

@@ -23,7 +23,8 @@ enum gqe_quirk {
 	GQE_QUIRK_LOOP_LIMIT = 1u << 2,        /* loop_limit: loops end early, see gqe_capabilities.max_loop_iterations */
 	GQE_QUIRK_SLOW_UNIFORM_LOAD = 1u << 3, /* slow_uniform_load: one address in all lanes costs as many loads as lanes */
 	GQE_QUIRK_SLOW_MATRIX = 1u << 4,       /* slow_matrix: cooperative matrices are advertised and emulated */
-	GQE_QUIRK_END = 1u << 5                /* past the last; gqe_quirk_name has as many names */
+	GQE_QUIRK_GRID_IN_PARTS = 1u << 5,     /* grid_in_parts: every thread has one contiguous part of a dispatch's workgroups */
+	GQE_QUIRK_END = 1u << 6                /* past the last; gqe_quirk_name has as many names */
 };
 
 /*

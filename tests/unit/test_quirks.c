@@ -71,9 +71,10 @@ static void test_cpu_drivers_before_mesa_26_1_load_lane_by_lane(void **state)
 	(void)state;
 	const uint32_t api = VK_MAKE_API_VERSION(0, 1, 4, 305);
 	const uint32_t before = VK_MAKE_API_VERSION(0, 26, 0, 99), since = VK_MAKE_API_VERSION(0, 26, 1, 0);
-	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, 1, api), GQE_QUIRK_SLOW_UNIFORM_LOAD);
-	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, before, api), GQE_QUIRK_SLOW_UNIFORM_LOAD);
-	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, since, api), 0);
+	const uint32_t parts = GQE_QUIRK_GRID_IN_PARTS;
+	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, 1, api), GQE_QUIRK_SLOW_UNIFORM_LOAD | parts);
+	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, before, api), GQE_QUIRK_SLOW_UNIFORM_LOAD | parts);
+	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, since, api), parts);
 	assert_int_equal(gqe_quirks(0x1ae0, 0, VK_DRIVER_ID_GOOGLE_SWIFTSHADER, 1, api), GQE_QUIRK_SLOW_UNIFORM_LOAD);
 	assert_int_equal(gqe_quirks(0x1002, 0, VK_DRIVER_ID_MESA_RADV, 1, api), 0);
 }
