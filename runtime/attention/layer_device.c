@@ -26,6 +26,7 @@ gqe_status gqe_kv_cache_check(const gqe_layer_config *config, uint32_t batch, ui
 	return GQE_OK;
 }
 
+/* The layout that the products with that tensor read: heads in pairs as RoPE rotates them. */
 static struct gqe_matrix_layout weight_layout(const gqe_layer_config *config, enum gqe_layer_tensor tensor, gqe_dtype dtype,
 					      const struct gqe_weight_reader *reader)
 {

@@ -116,7 +116,7 @@ gqe_status gqe_matrix_upload(struct gqe_vulkan *vulkan, const struct gqe_matrix 
 
 uint64_t gqe_matrix_row(const struct gqe_matrix *matrix, uint32_t row)
 {
-	/* Whole blocks and whole heads have as many rows as they would have row by row. */
+	/* Before a block or a head lie as many elements as if every row lay by itself. */
 	assert(matrix->layout.lanes == 1 || row % gqe_max_u32(matrix->layout.head_size, matrix->layout.lanes) == 0);
 	return matrix->rows == 0 ? 0 : matrix->buffer.address + (uint64_t)row * matrix->stride * gqe_dtype_size(matrix->dtype);
 }

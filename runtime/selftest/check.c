@@ -187,28 +187,23 @@ uint32_t gqe_check_weight_bytes(const struct gqe_check *check)
 	return (uint32_t)gqe_dtype_size(check->dtype);
 }
 
+static void convert_row(uint32_t bytes, const float *row, uint32_t depth, void *to)
+{
+	for (uint32_t i = 0; i < depth; i++) {
+		uint16_t half = gqe_f32_to_f16(row[i]);
+		memcpy((uint8_t *)to + i * bytes, bytes == 2 ? (const void *)&half : (const void *)&row[i], bytes);
+	}
+}
+
 struct gqe_check_tensor *gqe_check_weights(struct gqe_check *check, const char *name, const float *data, uint64_t rows,
 					   uint32_t depth, uint32_t stride)
 {
 	uint32_t bytes = gqe_check_weight_bytes(check);
 	uint8_t *stored = gqe_check_alloc(check, rows * stride, bytes);
-	for (uint64_t row = 0; stored != NULL && row < rows; row++) {
-		for (uint32_t i = 0; i < depth; i++) {
-			float value = data[row * depth + i];
-			uint16_t half = gqe_f32_to_f16(value);
-			memcpy(stored + (row * stride + i) * bytes, bytes == 2 ? (void *)&half : (void *)&value, bytes);
-		}
-	}
+	for (uint64_t row = 0; stored != NULL && row < rows; row++)
+		convert_row(bytes, data + row * depth, depth, stored + row * stride * bytes);
 	return add_tensor(
 		check, (struct gqe_check_tensor){.name = name, .element_bytes = bytes, .count = rows * stride, .initial = stored});
-}
-
-static void convert_row(uint32_t bytes, const float *row, uint32_t depth, uint32_t *words)
-{
-	for (uint32_t i = 0; i < depth; i++) {
-		uint16_t half = gqe_f32_to_f16(row[i]);
-		memcpy((uint8_t *)words + i * bytes, bytes == 2 ? (const void *)&half : (const void *)&row[i], bytes);
-	}
 }
 
 struct gqe_check_tensor *gqe_check_matrix(struct gqe_check *check, const char *name, const float *data, uint64_t rows,

@@ -31,28 +31,29 @@ uint head_tiles(uint head)
 }
 
 /*
- * A number among all of a head's tiles for the workgroup, and its KV head, of all sequences'. Neighbours are far apart in the tokens:
- * the sum of two in turn is about the same. The tiles that the head with the shared slot has more than others follow theirs, a part each.
+ * The workgroup's number among the tiles of a KV head, and which of all sequences' heads; GQE_NONE: it has no tile. The tiles that
+ * the head with the shared slot has more than others are divided among all heads of the sequence and follow theirs.
  */
 uint spread_tile(out uint head)
 {
 	uint usual = (push.tokens * push.slots_per_group + config_rows - 1) / config_rows;
 	uint more = push.shared_head < push.groups ? head_tiles(push.shared_head) - usual : 0;
 	uint block = usual + (more + push.kv_heads - 1) / push.kv_heads;
-	uint number = linear_workgroup() % block;
-	head = min(linear_workgroup() / block, push.batch * push.kv_heads - 1);
+	uint heads = push.batch * push.kv_heads;
+	uint number = linear_workgroup() % block, before = linear_workgroup() / block;
+	head = min(before, heads - 1);
 	if (number >= usual) {
 		number = usual + (number - usual) * push.kv_heads + head % push.kv_heads;
 		head = head - head % push.kv_heads + push.shared_head;
 	}
-	return linear_workgroup() / block < push.batch * push.kv_heads ? number : GQE_NONE;
+	return before < heads ? number : GQE_NONE;
 }
 
 /*
  * False: the workgroup has nothing to do; the tile still lies inside the head. Tiles with the last tokens see the most keys and come
- * first, over all heads. With config_spread it is one head after the other, early and late tokens in turn: a CPU driver gives each
- * of its threads one part of the grid, and all parts should take the same time; and a core that keeps to a head finds more of its K
- * and V in the core's cache.
+ * first, over all heads. With config_spread, where each thread of a CPU driver has one part of the grid, all parts should take the
+ * same time: one head after the other, late and early tokens in turn, so that two neighbours take as long as any other two. And a
+ * core that keeps to a head finds more of its K and V in the core's cache.
  */
 bool tile_of_workgroup(out Tile tile)
 {

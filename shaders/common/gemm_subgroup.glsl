@@ -1,7 +1,7 @@
 /*
- * One subgroup a workgroup: a lane owns `columns` columns, and all lanes need the same elements of a. Where w lies row by row, a lane
- * reads its rows in fours, and a is loaded contiguously over the lanes and travels by broadcast. Where w lies in blocks of as many rows
- * as a subgroup has lanes (config_w_lanes), a load serves the whole subgroup: contiguous for w, from one address for a.
+ * One subgroup a workgroup: a lane owns `columns` columns, and all lanes need the same elements of a. Where w lies row by row, a
+ * lane reads its rows in fours, and a is loaded contiguously over the lanes and travels by broadcast. Where w lies in blocks of as
+ * many rows as a subgroup has lanes (config_w_lanes), a load serves the whole subgroup: contiguous for w, from one address for a.
  */
 #extension GL_KHR_shader_subgroup_ballot : require
 
@@ -50,7 +50,7 @@ void multiply_broadcast(uint first)
 }
 
 /*
- * The lanes' words number `at` after an address in a block: one load a lane, each from one address. In terms of constants, so that a
+ * The lanes' words number `at` after an address in a block: one load a lane, each from one address. `at` is a constant, so that a
  * CPU driver's compiler makes them one contiguous load, which it does not see in addresses that differ from lane to lane.
  */
 uint block_word(uvec2 block, uint at)
@@ -133,8 +133,8 @@ void multiply_one(uint at)
 }
 
 /*
- * Adds the products of depth first...end - 1. Depths are clamped, in case the driver runs what is behind a branch with no lane active:
- * it loads a uniform address even then.
+ * Adds the products of depth first...end - 1. Depths are clamped, in case the driver runs what is behind a branch with no lane
+ * active: it loads a uniform address even then.
  */
 void multiply_range(uint first, uint end)
 {
@@ -216,6 +216,19 @@ void store_tile()
 
 #endif
 
+/* The block with the rows that the lanes have as their columns number c. */
+uint w_block_number(uint c)
+{
+#ifdef GQE_PAIRS
+	/* Blocks of first channels and of their partners take turns. */
+	HeadPair pair = tile_pair(c * config_subgroup % (gemm_columns / 2));
+	uint number = (pair.head * (push.head_size / 2) + pair.pair) / config_subgroup;
+	return 2 * number + (c * config_subgroup < gemm_columns / 2 ? 0 : 1);
+#else
+	return tile_w_row(c * config_subgroup) / config_subgroup;
+#endif
+}
+
 void gemm_tile()
 {
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
@@ -225,7 +238,7 @@ void gemm_tile()
 	}
 	[[unroll]] for (uint c = 0; c < config_columns; c++) {
 		w_row[c] = w_row_address(c * config_subgroup + gl_SubgroupInvocationID);
-		w_block[c] = w_block_address(c);
+		w_block[c] = address(uvec2(push.w), w_block_number(c), config_subgroup * push.w_stride * WEIGHT_BYTES);
 	}
 	[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
 		sum[i] = 0.0;

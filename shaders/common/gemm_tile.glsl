@@ -33,15 +33,6 @@ uvec2 w_row_address(uint column)
 	return address(uvec2(push.w), tile_w_row(column), push.w_stride * WEIGHT_BYTES);
 }
 
-#ifdef GQE_SUBGROUP
-uint w_block_number(uint c);
-/* Of the rows that the lanes have as their columns number c, where w lies in blocks. */
-uvec2 w_block_address(uint c)
-{
-	return address(uvec2(push.w), w_block_number(c), config_subgroup * push.w_stride * WEIGHT_BYTES);
-}
-#endif
-
 #if defined GQE_MATRIX
 #include "common/gemm_matrix.glsl"
 #elif defined GQE_SUBGROUP
@@ -55,20 +46,6 @@ uint tile_w_row(uint column)
 {
 	HeadPair pair = tile_pair(column % (gemm_columns / 2));
 	return pair.head * push.head_size + (column < gemm_columns / 2 ? pair.channels.x : pair.channels.y);
-}
-#endif
-
-#ifdef GQE_SUBGROUP
-uint w_block_number(uint c)
-{
-#ifdef GQE_PAIRS
-	/* Blocks of first channels and of their partners take turns. */
-	HeadPair pair = tile_pair(c * config_subgroup % (gemm_columns / 2));
-	uint number = (pair.head * (push.head_size / 2) + pair.pair) / config_subgroup;
-	return 2 * number + (c * config_subgroup < gemm_columns / 2 ? 0 : 1);
-#else
-	return tile_w_row(c * config_subgroup) / config_subgroup;
-#endif
 }
 #endif
 
