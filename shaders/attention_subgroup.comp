@@ -18,6 +18,10 @@
 const uint blocks = (config_head_dim + config_subgroup - 1) / config_subgroup;
 const uint pass_keys = config_subgroup * config_columns;
 
+/* Keys in the body of the loop of P V. */
+const uint keys_at_once = config_rolled > 1 ? 1 : config_columns;
+const uint diagonal_keys_at_once = config_rolled > 0 ? 1 : config_columns;
+
 uint q_base[config_rows];                  /* index in q of each row's first channel */
 float score[config_rows * config_columns]; /* [rows, columns]: lane = key; later probabilities */
 float o[config_rows * blocks];             /* [rows, blocks]: lane = channel */
@@ -30,27 +34,41 @@ uint lane()
 }
 
 /*
- * Maximum and sum over the lanes, the same in all of them. Up to 8 lanes broadcasts do it: they are cheaper than the steps of a
- * butterfly, and on CPU drivers a single shuffle costs the whole kernel half its speed.
+ * Maximum and sum over the lanes, of each row's value; the same in all lanes. Up to 8 lanes broadcasts do it: they are cheaper than
+ * the steps of a butterfly, and on CPU drivers a single shuffle costs the whole kernel half its speed.
  */
-#define LANES_REDUCE(name, COMBINE)                                                                                    \
-	float name(float value)                                                                                        \
+#define ROWS_REDUCE(name, COMBINE)                                                                                     \
+	void name(inout float value[config_rows])                                                                      \
 	{                                                                                                              \
-		if (config_subgroup <= 8) {                                                                            \
-			float result = subgroupBroadcast(value, 0);                                                    \
-			[[unroll]] for (uint l = 1; l < config_subgroup; l++)                                          \
-				result = COMBINE(result, subgroupBroadcast(value, l));                                 \
-			return result;                                                                                 \
+		if (config_subgroup > 8) {                                                                             \
+			[[unroll]] for (uint r = 0; r < config_rows; r++)                                              \
+				[[unroll]] for (uint step = 1; step < config_subgroup; step *= 2)                      \
+					value[r] = COMBINE(value[r], subgroupShuffleXor(value[r], step));              \
+			return;                                                                                        \
 		}                                                                                                      \
-		[[unroll]] for (uint step = 1; step < config_subgroup; step *= 2)                                      \
-			value = COMBINE(value, subgroupShuffleXor(value, step));                                       \
-		return value;                                                                                          \
+		float own[config_rows];                                                                                \
+		[[unroll]] for (uint r = 0; r < config_rows; r++) {                                                    \
+			own[r] = value[r];                                                                             \
+			value[r] = subgroupBroadcast(own[r], 0);                                                       \
+		}                                                                                                      \
+		if (config_rolled != 0) {                                                                              \
+			uint l = 1;                                                                                    \
+			[[dont_unroll]] do {                                                                           \
+				[[unroll]] for (uint r = 0; r < config_rows; r++)                                      \
+					value[r] = COMBINE(value[r], subgroupBroadcast(own[r], l));                    \
+				l++;                                                                                   \
+			} while (l < config_subgroup);                                                                 \
+		} else {                                                                                               \
+			[[unroll]] for (uint r = 0; r < config_rows; r++)                                              \
+				[[unroll]] for (uint l = 1; l < config_subgroup; l++)                                  \
+					value[r] = COMBINE(value[r], subgroupBroadcast(own[r], l));                    \
+		}                                                                                                      \
 	}
 
 #define COMBINE_MAX(a, b) max(a, b)
 #define COMBINE_SUM(a, b) ((a) + (b))
-LANES_REDUCE(lanes_max, COMBINE_MAX)
-LANES_REDUCE(lanes_sum, COMBINE_SUM)
+ROWS_REDUCE(lanes_max, COMBINE_MAX)
+ROWS_REDUCE(lanes_sum, COMBINE_SUM)
 
 /* Channels 4 * i ... 4 * i + 3 of a row of K; past head_dim zeros. Rows are aligned to four channels only if head_dim is. */
 vec4 load_key(uvec2 row, uint i)
@@ -116,11 +134,15 @@ void update_softmax(Tile tile, uint key, bool is_diagonal)
 				score[i] = is_visible ? score[i] : no_score;
 			}
 	}
+	float pass_max[config_rows];
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
-		float largest = score[r * config_columns];
+		pass_max[r] = score[r * config_columns];
 		[[unroll]] for (uint c = 1; c < config_columns; c++)
-			largest = max(largest, score[r * config_columns + c]);
-		largest = max(lanes_max(largest), row_max[r]);
+			pass_max[r] = max(pass_max[r], score[r * config_columns + c]);
+	}
+	lanes_max(pass_max);
+	[[unroll]] for (uint r = 0; r < config_rows; r++) {
+		float largest = max(pass_max[r], row_max[r]);
 		float rescale = exp2(row_max[r] - largest);
 		row_max[r] = largest;
 		row_sum[r] *= rescale;
@@ -136,63 +158,75 @@ void update_softmax(Tile tile, uint key, bool is_diagonal)
 }
 
 /*
- * o += P V over the keys of the pass. On the diagonal a row's later keys are left out, whatever they hold: their probability is 0,
- * but 0 times infinity is not.
+ * o += P V over the keys of the pass, `at_once` of them in the body of the loop, 1 or config_columns. On the diagonal a row's later
+ * keys are left out, whatever they hold: their probability is 0, but 0 times infinity is not.
  */
-void accumulate_output(Tile tile, uint key, uint end, bool is_diagonal)
+void accumulate_output(Tile tile, uint key, uint end, bool is_diagonal, const uint at_once)
 {
 	Weights v = Weights(tile.v);
 	uint l = 0;
 	[[dont_unroll]] do {
-		[[unroll]] for (uint c = 0; c < config_columns; c++) {
-			uint row_key = key + c * config_subgroup + l;
+		[[unroll]] for (uint i = 0; i < at_once; i++) {
+			uint row_key = key + i * config_subgroup + l;
 			uint base = min(row_key, end - 1) * config_head_dim;
 			float value[blocks];
 			[[unroll]] for (uint b = 0; b < blocks; b++)
 				value[b] = float(v.at[base + min(b * config_subgroup + lane(), config_head_dim - 1)]);
 			[[unroll]] for (uint r = 0; r < config_rows; r++) {
-				float p = subgroupBroadcast(score[r * config_columns + c], l);
+				float own = score[r * config_columns + i];
+				[[unroll]] for (uint c = 1; c < config_columns; c++)
+					own = at_once == 1 && l / config_subgroup == c ? score[r * config_columns + c] : own;
+				float p = subgroupBroadcast(own, at_once == 1 ? l % config_subgroup : l);
 				bool is_visible = !is_diagonal || row_key < row_keys(tile, r);
 				[[unroll]] for (uint b = 0; b < blocks; b++)
 					o[r * blocks + b] += is_visible ? p * value[b] : 0.0;
 			}
 		}
 		l++;
-	} while (l < config_subgroup);
+	} while (l < pass_keys / at_once);
 }
 
-void store_rows(Tile tile)
+/* A block of channels of all rows' outputs. */
+void store_block(Tile tile, KeyRange range, uint base[config_rows], RowMerge merge[config_rows], uint b)
 {
+	uint channel = b * config_subgroup + lane();
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
-		float scale = 1.0 / lanes_sum(row_sum[r]);
-		uint base = row_o(tile, r);
-		[[unroll]] for (uint b = 0; b < blocks; b++) {
-			uint channel = b * config_subgroup + lane();
-			if (channel < config_head_dim)
-				push.o.at[base + channel] = o[r * blocks + b] * scale;
-		}
+		float own = o[r * blocks];
+		[[unroll]] for (uint j = 1; j < blocks; j++)
+			own = b == j ? o[r * blocks + j] : own;
+		/* A row past the last would merge the last one twice. */
+		if (channel < config_head_dim && (config_split == 0 || row_exists(tile, r)))
+			merge_output(range, base[r] + channel, merge[r], own);
 	}
 }
 
 /* Adds what the earlier key ranges left, and leaves the sums to the next, or divides if there is none. */
-void merge_rows(Tile tile, KeyRange range)
+void store_rows(Tile tile, KeyRange range)
 {
+	uint base[config_rows];
 	RowMerge merge[config_rows];
-	[[unroll]] for (uint r = 0; r < config_rows; r++)
-		merge[r] = row_merge(tile, range, r, row_max[r], lanes_sum(row_sum[r]));
-	subgroupBarrier(); /* every lane has read `state` */
+	lanes_sum(row_sum);
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
-		/* A row past the last would merge the last one twice. */
-		if (!row_exists(tile, r))
-			continue;
-		if (lane() == 0)
-			store_state(tile, r, merge[r]);
-		uint base = row_o(tile, r);
-		[[unroll]] for (uint b = 0; b < blocks; b++) {
-			uint channel = b * config_subgroup + lane();
-			if (channel < config_head_dim)
-				merge_output(range, base + channel, merge[r], o[r * blocks + b]);
-		}
+		base[r] = row_o(tile, r);
+		merge[r] = RowMerge(row_max[r], row_sum[r], 1.0 / row_sum[r], 0.0);
+		if (config_split != 0)
+			merge[r] = row_merge(tile, range, r, row_max[r], row_sum[r]);
+	}
+	if (config_split != 0) {
+		subgroupBarrier(); /* every lane has read `state` */
+		[[unroll]] for (uint r = 0; r < config_rows; r++)
+			if (row_exists(tile, r) && lane() == 0)
+				store_state(tile, r, merge[r]);
+	}
+	if (config_rolled != 0) {
+		uint b = 0;
+		[[dont_unroll]] do {
+			store_block(tile, range, base, merge, b);
+			b++;
+		} while (b < blocks);
+	} else {
+		[[unroll]] for (uint b = 0; b < blocks; b++)
+			store_block(tile, range, base, merge, b);
 	}
 }
 
@@ -213,12 +247,9 @@ void main()
 		bool is_diagonal = key + pass_keys > seen_by_all;
 		update_softmax(tile, key, is_diagonal);
 		if (is_diagonal)
-			accumulate_output(tile, key, range.end, true);
+			accumulate_output(tile, key, range.end, true, diagonal_keys_at_once);
 		else
-			accumulate_output(tile, key, range.end, false);
+			accumulate_output(tile, key, range.end, false, keys_at_once);
 	}
-	if (config_split == 0)
-		store_rows(tile);
-	else
-		merge_rows(tile, range);
+	store_rows(tile, range);
 }

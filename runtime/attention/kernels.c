@@ -353,8 +353,13 @@ static uint32_t attention_pass_iterations(const struct gqe_prepared *prepared, u
 		return tile->columns + 2; /* if all keys are at the edge, one at a time */
 	if (prepared->choice.path == GQE_PATH_PACKED)
 		return 1 + gqe_div_up(head_dim / 2, tile->subgroup) * (tile->subgroup / 4 + 1) + (tile->subgroup / 2 + 1);
-	if (prepared->choice.path == GQE_PATH_SUBGROUP)
-		return 1 + (gqe_div_up(head_dim, tile->subgroup) + 1) + (tile->subgroup + 1);
+	if (prepared->choice.path == GQE_PATH_SUBGROUP) {
+		/* On the diagonal a key at a time if `rolled`. */
+		bool is_rolled = prepared->specialization.values[GQE_CONFIG_rolled] != 0;
+		uint32_t products = is_rolled ? attention_pass_keys(prepared) : tile->subgroup;
+		uint32_t largest = is_rolled ? tile->subgroup + 1 : 0;
+		return 1 + (gqe_div_up(head_dim, tile->subgroup) + 1) + largest + (products + 1);
+	}
 	const uint32_t keys = GQE_ATTENTION_SCALAR_KEYS, channels = GQE_ATTENTION_SCALAR_CHANNELS;
 	uint32_t row_lanes = tile->workgroup / tile->rows;
 	uint32_t chunk = 1 + (keys * channels / tile->workgroup + 1) + (channels + 1);

@@ -10,6 +10,17 @@ static enum gqe_kernel tiled_like(enum gqe_kernel kernel)
 	return kernel == GQE_KERNEL_GEMM_HEADS ? GQE_KERNEL_GEMM : kernel;
 }
 
+/* GQE_CONFIG_rolled. */
+static uint32_t rolled_loops(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
+			     const struct gqe_tile *tile)
+{
+	if (kernel != GQE_KERNEL_ATTENTION || path != GQE_PATH_SUBGROUP)
+		return tile->is_rolled;
+	if (capabilities->quirks & GQE_QUIRK_SLOW_LONG_LOOP)
+		return 2;
+	return (capabilities->quirks & GQE_QUIRK_SLOW_COMPILER) != 0;
+}
+
 struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, const struct gqe_tuning *tuning,
 				struct gqe_verdicts *verdicts, enum gqe_kernel kernel, gqe_path path, gqe_dtype weights,
 				uint32_t work_rows, uint32_t head_dim)
@@ -41,7 +52,7 @@ struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, con
 				[GQE_CONFIG_matrix_m] = prepared.tile.matrix.m,
 				[GQE_CONFIG_matrix_n] = prepared.tile.matrix.n,
 				[GQE_CONFIG_matrix_k] = prepared.tile.matrix.k,
-				[GQE_CONFIG_rolled] = prepared.tile.is_rolled,
+				[GQE_CONFIG_rolled] = rolled_loops(capabilities, kernel, prepared.choice.path, &prepared.tile),
 				[GQE_CONFIG_w_lanes] = 1,
 				[GQE_CONFIG_spread] = (capabilities->quirks & GQE_QUIRK_GRID_IN_PARTS) != 0,
 				[GQE_CONFIG_transposed] = prepared.tile.is_transposed,

@@ -24,7 +24,9 @@ enum gqe_quirk {
 	GQE_QUIRK_SLOW_UNIFORM_LOAD = 1u << 3, /* slow_uniform_load: one address in all lanes costs as many loads as lanes */
 	GQE_QUIRK_SLOW_MATRIX = 1u << 4,       /* slow_matrix: cooperative matrices are advertised and emulated */
 	GQE_QUIRK_GRID_IN_PARTS = 1u << 5,     /* grid_in_parts: every thread has one contiguous part of a dispatch's workgroups */
-	GQE_QUIRK_END = 1u << 6                /* past the last; gqe_quirk_name has as many names */
+	GQE_QUIRK_SLOW_COMPILER = 1u << 6,     /* slow_compiler: compile time grows faster than a kernel's code */
+	GQE_QUIRK_SLOW_LONG_LOOP = 1u << 7,    /* slow_long_loop: a long loop body takes longer than short ones that do the same */
+	GQE_QUIRK_END = 1u << 8                /* past the last; gqe_quirk_name has as many names */
 };
 
 /*

@@ -9,8 +9,8 @@
 
 const char *gqe_quirk_name(uint32_t bit)
 {
-	static const char *const names[] = {"broken_pipeline_cache", "broken_subgroup", "loop_limit",
-					    "slow_uniform_load",     "slow_matrix",     "grid_in_parts"};
+	static const char *const names[] = {"broken_pipeline_cache", "broken_subgroup", "loop_limit",    "slow_uniform_load",
+					    "slow_matrix",           "grid_in_parts",   "slow_compiler", "slow_long_loop"};
 	_Static_assert(GQE_QUIRK_END == 1u << GQE_COUNT(names), "a name for every quirk, in the order of the bits");
 	return bit < GQE_COUNT(names) ? names[bit] : NULL;
 }
@@ -71,6 +71,19 @@ uint32_t gqe_quirks(uint32_t vendor_id, uint32_t device_id, VkDriverId driver_id
 	 */
 	if (driver_id == VK_DRIVER_ID_MESA_LLVMPIPE) {
 		quirks |= GQE_QUIRK_GRID_IN_PARTS;
+	}
+
+	/*
+	 * llvmpipe makes every component of a load or store a loop over the lanes, and compile time grows with the square of the
+	 * basic blocks: half of attention's went into code that runs once a tile. Measured: so in Mesa 22.3 and 25.0; 26.1 loads
+	 * differently. In 22.3, not in 25.0, four keys in the body of a loop take 10% longer than one four times as often.
+	 * https://gitlab.freedesktop.org/mesa/mesa/-/blob/mesa-25.0.7/src/gallium/auxiliary/gallivm/lp_bld_nir_soa.c
+	 */
+	if (driver_id == VK_DRIVER_ID_MESA_LLVMPIPE && driver_version < VK_MAKE_API_VERSION(0, 26, 1, 0)) {
+		quirks |= GQE_QUIRK_SLOW_COMPILER;
+		if (api_version < VK_MAKE_API_VERSION(0, 1, 4, 0)) {
+			quirks |= GQE_QUIRK_SLOW_LONG_LOOP;
+		}
 	}
 
 	/*

@@ -78,7 +78,9 @@
  *  uniform_loads  1: a load from the same address in all lanes costs no more than one lane's; 0: broadcasts are cheaper
  *  matrix_m, matrix_n, matrix_k   the shape of a cooperative matrix product: m x k by k x n
  *  staged      1: the second factor goes through shared memory, for sizes that the shape does not divide (matrix paths)
- *  rolled      1: loops stay loops and the first factor stays in shared memory, for few registers or a slow compiler (matrix paths)
+ *  rolled      1: loops stay loops and the first factor stays in shared memory, for few registers or a slow compiler (matrix paths);
+ *              for a slow compiler what happens once a pass or tile is a loop, 2: and the product of P and V as well (attention,
+ *              subgroup path)
  *  lane_rows   1: a lane is a row of the tile, which has as many rows as lanes, and takes `columns` keys at a time; 0: a lane is a
  *              key, then a channel (attention, subgroup path)
  *  transposed  1: V is transposed in shared memory, and sums are written by products alone (attention, matrix path)

@@ -39,12 +39,13 @@ static void test_moltenvk_on_amd_has_broken_subgroups(void **state)
 	assert_int_equal(gqe_quirks(AMD, 0, VK_DRIVER_ID_MESA_RADV, 1, VK_API_VERSION_1_3), 0);
 }
 
-static void test_llvmpipe_before_vulkan_1_4_limits_loops(void **state)
+static void test_llvmpipe_before_vulkan_1_4_has_short_loops(void **state)
 {
 	(void)state;
 	uint32_t mesa_22_3 = VK_MAKE_API_VERSION(0, 1, 3, 230), mesa_25_0 = VK_MAKE_API_VERSION(0, 1, 4, 305);
-	assert_true(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, 1, mesa_22_3) & GQE_QUIRK_LOOP_LIMIT);
-	assert_false(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, 1, mesa_25_0) & GQE_QUIRK_LOOP_LIMIT);
+	const uint32_t old = GQE_QUIRK_LOOP_LIMIT | GQE_QUIRK_SLOW_LONG_LOOP;
+	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, 1, mesa_22_3) & old, old);
+	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, 1, mesa_25_0) & old, 0);
 	assert_int_equal(gqe_quirks(0x1002, 0, VK_DRIVER_ID_MESA_RADV, 1, mesa_22_3), 0);
 }
 
@@ -72,8 +73,9 @@ static void test_cpu_drivers_before_mesa_26_1_load_lane_by_lane(void **state)
 	const uint32_t api = VK_MAKE_API_VERSION(0, 1, 4, 305);
 	const uint32_t before = VK_MAKE_API_VERSION(0, 26, 0, 99), since = VK_MAKE_API_VERSION(0, 26, 1, 0);
 	const uint32_t parts = GQE_QUIRK_GRID_IN_PARTS;
-	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, 1, api), GQE_QUIRK_SLOW_UNIFORM_LOAD | parts);
-	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, before, api), GQE_QUIRK_SLOW_UNIFORM_LOAD | parts);
+	const uint32_t lanes = GQE_QUIRK_SLOW_UNIFORM_LOAD | GQE_QUIRK_SLOW_COMPILER | parts;
+	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, 1, api), lanes);
+	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, before, api), lanes);
 	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, since, api), parts);
 	assert_int_equal(gqe_quirks(0x1ae0, 0, VK_DRIVER_ID_GOOGLE_SWIFTSHADER, 1, api), GQE_QUIRK_SLOW_UNIFORM_LOAD);
 	assert_int_equal(gqe_quirks(0x1002, 0, VK_DRIVER_ID_MESA_RADV, 1, api), 0);
@@ -138,7 +140,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nvidia_470_before_its_fix_has_no_pipeline_cache),
 		cmocka_unit_test(test_moltenvk_on_amd_has_broken_subgroups),
-		cmocka_unit_test(test_llvmpipe_before_vulkan_1_4_limits_loops),
+		cmocka_unit_test(test_llvmpipe_before_vulkan_1_4_has_short_loops),
 		cmocka_unit_test(test_cpu_drivers_before_mesa_26_1_load_lane_by_lane),
 		cmocka_unit_test(test_anv_before_26_emulates_matrices_where_there_are_no_engines),
 		cmocka_unit_test(test_an_unknown_device_has_none),
