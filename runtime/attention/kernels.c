@@ -113,6 +113,9 @@ static uint32_t gemm_columns(const struct gqe_prepared *prepared)
 	return prepared->tile.columns * (is_subgroup ? prepared->tile.subgroup : GQE_GEMM_SCALAR_LANES);
 }
 
+/* Loop iterations that a product may make before and after the depth: whether a tile is wanted, storing its rows. */
+#define GEMM_LOOPS_AROUND 512
+
 /*
  * Depth that one dispatch may handle, so that the driver's loop limit does not stop it. Iterations are counted from the loops of
  * gemm_subgroup.glsl and gemm_scalar.glsl, each with one more for its end; Mesa 22.3 does not unroll those that load a slice.
@@ -134,7 +137,7 @@ static uint32_t gemm_depth_at_once(const struct gqe_recorder *recorder, const st
 		uint32_t multiply = slice / 4 * (1 + 4 + 1) + 1;
 		block_iterations = GQE_GEMM_BLOCK / slice * (1 + load + multiply);
 	}
-	return recorder->capabilities->max_loop_iterations / (block_iterations + 1) * GQE_GEMM_BLOCK;
+	return (recorder->capabilities->max_loop_iterations - GEMM_LOOPS_AROUND) / (block_iterations + 1) * GQE_GEMM_BLOCK;
 }
 
 void gqe_record_gemm(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm *push)

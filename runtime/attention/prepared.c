@@ -11,10 +11,9 @@ static enum gqe_kernel tiled_like(enum gqe_kernel kernel)
 }
 
 /* GQE_CONFIG_rolled. */
-static uint32_t rolled_loops(const struct gqe_capabilities *capabilities, enum gqe_kernel kernel, gqe_path path,
-			     const struct gqe_tile *tile)
+static uint32_t rolled_loops(const struct gqe_capabilities *capabilities, gqe_path path, const struct gqe_tile *tile)
 {
-	if (kernel != GQE_KERNEL_ATTENTION || path != GQE_PATH_SUBGROUP)
+	if (path != GQE_PATH_SUBGROUP)
 		return tile->is_rolled;
 	if (capabilities->quirks & GQE_QUIRK_SLOW_LONG_LOOP)
 		return 2;
@@ -52,7 +51,7 @@ struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, con
 				[GQE_CONFIG_matrix_m] = prepared.tile.matrix.m,
 				[GQE_CONFIG_matrix_n] = prepared.tile.matrix.n,
 				[GQE_CONFIG_matrix_k] = prepared.tile.matrix.k,
-				[GQE_CONFIG_rolled] = rolled_loops(capabilities, kernel, prepared.choice.path, &prepared.tile),
+				[GQE_CONFIG_rolled] = rolled_loops(capabilities, prepared.choice.path, &prepared.tile),
 				[GQE_CONFIG_w_lanes] = 1,
 				[GQE_CONFIG_spread] = (capabilities->quirks & GQE_QUIRK_GRID_IN_PARTS) != 0,
 				[GQE_CONFIG_transposed] = prepared.tile.is_transposed,

@@ -161,6 +161,15 @@ void multiply_range(uint first, uint end)
 	}
 }
 
+/* The lane's sum of a row, which may be a variable. */
+float row_sum(uint row, uint column)
+{
+	float own = sum[column];
+	[[unroll]] for (uint r = 1; r < config_rows; r++)
+		own = row == r ? sum[r * config_columns + column] : own;
+	return own;
+}
+
 #ifdef GQE_PAIRS
 
 const uint pair_columns = config_columns / 2;                                  /* of a lane */
@@ -182,39 +191,55 @@ void store_tile_of_one_column()
 	}
 }
 
-void store_tile()
+/* Stores `count` rows of the tile from `first` on. */
+void store_rows(uint first, const uint count)
 {
-	if (config_columns == 1) {
-		store_tile_of_one_column();
-		return;
-	}
 	[[unroll]] for (uint c = 0; c < pair_columns; c++) {
 		HeadPair pair = tile_pair(c * config_subgroup + gl_SubgroupInvocationID);
 		vec2 bias = pair_bias(pair);
 		vec2 value[config_rows];
-		[[unroll]] for (uint r = 0; r < config_rows; r++)
-			value[r] = vec2(sum[r * config_columns + c], sum[r * config_columns + pair_columns + c]) + bias;
+		[[unroll]] for (uint r = 0; r < count; r++)
+			value[r] = vec2(row_sum(first + r, c), row_sum(first + r, pair_columns + c)) + bias;
 		if (push.rope_kind != GQE_ROPE_KIND_NONE)
-			[[unroll]] for (uint r = 0; r < config_rows; r++)
-				value[r] = rope_rotate(pair_turn(r, pair), value[r]);
-		[[unroll]] for (uint r = 0; r < config_rows; r++)
-			store_pair(r, pair, value[r]);
+			[[unroll]] for (uint r = 0; r < count; r++)
+				value[r] = rope_rotate(pair_turn(first + r, pair), value[r]);
+		[[unroll]] for (uint r = 0; r < count; r++)
+			store_pair(first + r, pair, value[r]);
 	}
 }
 
 #else
 
-void store_tile()
+void store_rows(uint first, const uint count)
 {
 	[[unroll]] for (uint c = 0; c < config_columns; c++) {
 		uint column = c * config_subgroup + gl_SubgroupInvocationID;
 		float bias = tile_bias(column);
-		[[unroll]] for (uint r = 0; r < config_rows; r++)
-			tile_store(r, column, sum[r * config_columns + c] + bias);
+		[[unroll]] for (uint r = 0; r < count; r++)
+			tile_store(first + r, column, row_sum(first + r, c) + bias);
 	}
 }
 
 #endif
+
+void store_tile()
+{
+#ifdef GQE_PAIRS
+	if (config_columns == 1) {
+		store_tile_of_one_column();
+		return;
+	}
+#endif
+	if (config_rolled == 0) {
+		store_rows(0, config_rows);
+		return;
+	}
+	uint row = 0;
+	[[dont_unroll]] do {
+		store_rows(row, 1);
+		row++;
+	} while (row < config_rows);
+}
 
 /* The block with the rows that the lanes have as their columns number c. */
 uint w_block_number(uint c)
