@@ -25,7 +25,7 @@ const struct option program_options[] = {
 	 "kernel path: scalar, subgroup, packed, matrix or matrix2 (default: the best; see gqe devices)"},
 	{"--queries", 0, "MODE", OPTION_CHOICE, AT(queries), 0, 0, query_choices,
 	 "gathered or dense: how GQE layers compute queries (default: the faster, as far as was measured)"},
-	{"--threads", 0, "N", OPTION_NUMBER, AT(threads), 1, 1024, NULL, "host threads of the reference (default: all processors)"},
+	{"--threads", 0, "N", OPTION_NUMBER, AT(threads), 1, 1024, NULL, "host threads of the reference and for pipelines (default: all processors)"},
 	{"--cache-dir", 0, "DIR", OPTION_TEXT, AT(cache_dir), 0, 0, NULL,
 	 "folder of the pipeline cache; '' for none (default: ~/.cache/gqe)"},
 	{"--validate", 0, NULL, OPTION_FLAG, AT(validate), 0, 0, NULL, "run under the Khronos validation layer; errors are fatal"},

@@ -269,10 +269,14 @@ typedef struct gqe_context_params {
 	 * error.
 	 */
 	const char *cache_dir;
-	bool validation;  /* load VK_LAYER_KHRONOS_validation with synchronization checks; absent layer: GQE_ERROR_NO_DEVICE */
-	uint32_t threads; /* host threads of the reference; 0: the number of processors */
-	gqe_log_fn log;   /* NULL: silent */
-	void *log_user;   /* `user` of log */
+	bool validation; /* load VK_LAYER_KHRONOS_validation with synchronization checks; absent layer: GQE_ERROR_NO_DEVICE */
+	/*
+	 * Host threads of the reference, and of making pipelines (one if low_impact), which are started by a call and gone when it
+	 * returns; 0: the number of processors.
+	 */
+	uint32_t threads;
+	gqe_log_fn log;          /* NULL: silent */
+	void *log_user;          /* `user` of log */
 	gqe_log_level log_level; /* the least severe level that is reported; 0: GQE_LOG_WARNING */
 	/*
 	 * Work is submitted in pieces, whose length is chosen by how fast the pieces before were: how long one should take, in

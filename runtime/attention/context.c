@@ -111,6 +111,7 @@ static gqe_status open_device(gqe_context *context, const gqe_context_params *pa
 		.target_seconds = 1e-3 * params->submit_target_ms,
 		.cap_seconds = 1e-3 * params->submit_cap_ms,
 		.low_impact = params->low_impact,
+		.threads = params->low_impact ? 1 : context->threads,
 		.log = context->log,
 	};
 	status = gqe_vulkan_create(&vulkan_params, &context->vulkan, error);

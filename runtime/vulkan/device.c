@@ -195,6 +195,7 @@ gqe_status gqe_vulkan_create(const struct gqe_vulkan_params *params, struct gqe_
 	vulkan->pace.target_seconds = params->target_seconds;
 	vulkan->pace.cap_seconds = params->cap_seconds;
 	vulkan->pace.low_impact = params->low_impact;
+	vulkan->threads = params->threads;
 	gqe_status status = create_locks(&vulkan->locks, error);
 	if (status != GQE_OK) {
 		free(vulkan);

@@ -94,7 +94,7 @@ struct gqe_memory_accounting {
 struct gqe_vulkan_locks {
 	pthread_mutex_t staging;   /* staging, for a whole transfer */
 	pthread_mutex_t memory;    /* memory and addresses */
-	pthread_mutex_t pipelines; /* pipelines; held while one is compiled */
+	pthread_mutex_t pipelines; /* the list of pipelines */
 	pthread_mutex_t queue;     /* queue: submits */
 };
 
@@ -119,6 +119,7 @@ struct gqe_vulkan {
 	void (*lock_queue)(void *user), (*unlock_queue)(void *user); /* of an imported queue; may be NULL */
 	void *lock_user;
 	struct gqe_pace pace;
+	uint32_t threads;                  /* as gqe_vulkan_params.threads */
 	struct gqe_address_map *addresses; /* memory.h: every live device buffer by address */
 	struct gqe_pipelines *pipelines;   /* pipeline.h: created lazily, cached on disk */
 	struct gqe_staging *staging;       /* memory.h: made by the first upload, download or fill */
@@ -132,6 +133,7 @@ struct gqe_vulkan_params {
 	bool validation;
 	double target_seconds, cap_seconds; /* of a submit; 0: the defaults */
 	bool low_impact;
+	uint32_t threads; /* that make pipelines; 0: the number of processors */
 	/* For devices that need not be there: pipelines keep the compiler's statistics and assembly, nothing can be submitted. */
 	bool report_pipelines;
 	struct gqe_log log;

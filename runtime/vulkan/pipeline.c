@@ -1,12 +1,14 @@
 #include "vulkan/pipeline.h"
 #include "vulkan/pipeline_cache.h"
 
+#include "common/threads.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct gqe_pipelines {
-	struct gqe_pipeline **made; /* [count]; each allocated for itself, as pointers to them are handed out */
+	struct gqe_pipeline **list; /* [count]; each allocated for itself, as pointers to them are handed out */
 	size_t count, capacity;
 	VkPipelineLayout layout; /* the same for all: push constants, no descriptors */
 	struct gqe_pipeline_cache cache;
@@ -35,6 +37,15 @@ fail:
 	return status;
 }
 
+static void destroy(struct gqe_vulkan *vulkan, struct gqe_pipeline *pipeline)
+{
+	if (pipeline->handle) {
+		vulkan->fn.vkDestroyPipeline(vulkan->device, pipeline->handle, NULL);
+	}
+	pthread_mutex_destroy(&pipeline->making);
+	free(pipeline);
+}
+
 void gqe_pipelines_destroy(struct gqe_vulkan *vulkan)
 {
 	struct gqe_pipelines *pipelines = vulkan->pipelines;
@@ -43,13 +54,12 @@ void gqe_pipelines_destroy(struct gqe_vulkan *vulkan)
 	}
 	gqe_pipeline_cache_close(vulkan, &pipelines->cache);
 	for (size_t i = 0; i < pipelines->count; i++) {
-		vulkan->fn.vkDestroyPipeline(vulkan->device, pipelines->made[i]->handle, NULL);
-		free(pipelines->made[i]);
+		destroy(vulkan, pipelines->list[i]);
 	}
 	if (pipelines->layout) {
 		vulkan->fn.vkDestroyPipelineLayout(vulkan->device, pipelines->layout, NULL);
 	}
-	free(pipelines->made);
+	free(pipelines->list);
 	free(pipelines);
 	vulkan->pipelines = NULL;
 }
@@ -60,46 +70,49 @@ static bool same_specialization(const struct gqe_specialization *a, const struct
 	       memcmp(a->values, b->values, a->count * sizeof(a->values[0])) == 0;
 }
 
-/*
- * A kernel that uses subgroups relies on their size and on all their invocations being there. A device whose only size is the
- * wanted one has it without asking.
- */
-static gqe_status specify_subgroups(const struct gqe_vulkan *vulkan, const struct gqe_pipeline *pipeline,
-				    VkPipelineShaderStageCreateInfo *stage,
-				    VkPipelineShaderStageRequiredSubgroupSizeCreateInfo *size, gqe_error *error)
+/* Whether the device has subgroups of the size that the kernel relies on; one whose only size it is has it without asking. */
+static gqe_status check_subgroups(const struct gqe_vulkan *vulkan, const struct gqe_kernel_variant *variant, uint32_t wanted,
+				  gqe_error *error)
 {
 	const struct gqe_capabilities *capabilities = &vulkan->capabilities;
-	uint32_t wanted = pipeline->specialization.subgroup_size;
-	if (!pipeline->variant->uses_subgroups) {
+	bool one_size = capabilities->subgroup_size_min == capabilities->subgroup_size_max;
+	bool has_size = wanted >= capabilities->subgroup_size_min && wanted <= capabilities->subgroup_size_max &&
+			(one_size || capabilities->subgroup_size_control);
+	if (!variant->uses_subgroups || wanted == 0 || has_size) {
 		return GQE_OK;
 	}
-	if (wanted != 0) {
-		bool one_size = capabilities->subgroup_size_min == capabilities->subgroup_size_max;
-		if (wanted < capabilities->subgroup_size_min || wanted > capabilities->subgroup_size_max ||
-		    (!one_size && !capabilities->subgroup_size_control)) {
-			return gqe_fail(error, GQE_ERROR_INTERNAL, "kernel %s (%s) needs subgroups of %u; %s has %u to %u%s",
-					pipeline->variant->kernel, pipeline->variant->variant, wanted, vulkan->info.name,
-					capabilities->subgroup_size_min, capabilities->subgroup_size_max,
-					capabilities->subgroup_size_control ? "" : ", not selectable");
-		}
-		if (!one_size) {
-			size->requiredSubgroupSize = wanted;
-			stage->pNext = size;
-		}
+	return gqe_fail(error, GQE_ERROR_INTERNAL, "kernel %s (%s) needs subgroups of %u; %s has %u to %u%s", variant->kernel,
+			variant->variant, wanted, vulkan->info.name, capabilities->subgroup_size_min,
+			capabilities->subgroup_size_max, capabilities->subgroup_size_control ? "" : ", not selectable");
+}
+
+/* A kernel that uses subgroups relies on their size and on all their invocations being there. */
+static void specify_subgroups(const struct gqe_vulkan *vulkan, const struct gqe_pipeline *pipeline,
+			      VkPipelineShaderStageCreateInfo *stage, VkPipelineShaderStageRequiredSubgroupSizeCreateInfo *size)
+{
+	const struct gqe_capabilities *capabilities = &vulkan->capabilities;
+	if (!pipeline->variant->uses_subgroups) {
+		return;
+	}
+	size->requiredSubgroupSize = pipeline->specialization.subgroup_size;
+	if (size->requiredSubgroupSize != 0 && capabilities->subgroup_size_min != capabilities->subgroup_size_max) {
+		stage->pNext = size;
 	}
 	if (capabilities->full_subgroups) {
 		stage->flags |= VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
 	}
-	return GQE_OK;
 }
 
-static gqe_status build(struct gqe_vulkan *vulkan, struct gqe_pipeline *pipeline, gqe_error *error)
-{
-	gqe_status status = GQE_OK;
-	const struct gqe_kernel_variant *variant = pipeline->variant;
-	VkShaderModule module = VK_NULL_HANDLE;
+/* How making one went. */
+struct outcome {
 	VkResult result;
+	const char *call; /* the one that failed */
+};
 
+/* On any thread; logs nothing, as the application's log expects its own threads. */
+static struct outcome make(const struct gqe_vulkan *vulkan, struct gqe_pipeline *pipeline)
+{
+	const struct gqe_kernel_variant *variant = pipeline->variant;
 	VkSpecializationMapEntry entries[GQE_MAX_SPECIALIZATION];
 	for (uint32_t id = 0; id < pipeline->specialization.count; id++) {
 		entries[id] = (VkSpecializationMapEntry){
@@ -133,66 +146,101 @@ static gqe_status build(struct gqe_vulkan *vulkan, struct gqe_pipeline *pipeline
 		info.flags |=
 			VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR | VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR;
 	}
-	status = specify_subgroups(vulkan, pipeline, &info.stage, &subgroup_size, error);
-	if (status != GQE_OK) {
-		return status;
-	}
+	specify_subgroups(vulkan, pipeline, &info.stage, &subgroup_size);
 	VkShaderModuleCreateInfo module_info = {
 		.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
 		.codeSize = variant->spirv.bytes,
 		.pCode = variant->spirv.words,
 	};
-	VK_MAKE(vulkan, error, &module, vkCreateShaderModule, vulkan->device, &module_info, NULL);
-	info.stage.module = module;
-	result = vulkan->fn.vkCreateComputePipelines(vulkan->device, vulkan->pipelines->cache.handle, 1, &info, NULL,
-						     &pipeline->handle);
-	vulkan->fn.vkDestroyShaderModule(vulkan->device, module, NULL);
+	VkShaderModule module;
+	VkResult result = vulkan->fn.vkCreateShaderModule(vulkan->device, &module_info, NULL, &module);
 	if (result != VK_SUCCESS) {
-		gqe_error cause = {0};
-		status = gqe_vulkan_fail(vulkan, result, "vkCreateComputePipelines", &cause);
-		return gqe_fail(error, status, "kernel %s (%s): %s", variant->kernel, variant->variant, cause.message);
+		return (struct outcome){result, "vkCreateShaderModule"};
 	}
-fail:
-	return status;
+	info.stage.module = module;
+	VkPipeline handle;
+	result = vulkan->fn.vkCreateComputePipelines(vulkan->device, vulkan->pipelines->cache.handle, 1, &info, NULL, &handle);
+	vulkan->fn.vkDestroyShaderModule(vulkan->device, module, NULL);
+	if (result == VK_SUCCESS) {
+		pipeline->handle = handle;
+	}
+	return (struct outcome){result, "vkCreateComputePipelines"};
+}
+
+struct making {
+	struct gqe_vulkan *vulkan;
+	struct gqe_pipeline *const *pipelines;
+	struct outcome outcomes[GQE_PIPELINES_AT_ONCE];
+};
+
+static void make_range(void *user, uint64_t first, uint64_t last)
+{
+	struct making *making = user;
+	for (uint64_t i = first; i < last; i++) {
+		struct gqe_pipeline *pipeline = making->pipelines[i];
+		making->outcomes[i].result = VK_SUCCESS;
+		/* Another session may be at it. */
+		pthread_mutex_lock(&pipeline->making);
+		if (!atomic_load(&pipeline->is_made)) {
+			making->outcomes[i] = make(making->vulkan, pipeline);
+			atomic_store(&pipeline->is_made, making->outcomes[i].result == VK_SUCCESS);
+		}
+		pthread_mutex_unlock(&pipeline->making);
+	}
+}
+
+gqe_status gqe_pipelines_make(struct gqe_vulkan *vulkan, struct gqe_pipeline *const *pipelines, uint32_t count, gqe_error *error)
+{
+	struct making making = {.vulkan = vulkan, .pipelines = pipelines};
+	assert(count <= GQE_PIPELINES_AT_ONCE);
+	gqe_parallel_for(vulkan->threads, count, 1, make_range, &making);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct gqe_kernel_variant *variant = pipelines[i]->variant;
+		if (making.outcomes[i].result != VK_SUCCESS) {
+			gqe_error cause = {0};
+			gqe_status status = gqe_vulkan_fail(vulkan, making.outcomes[i].result, making.outcomes[i].call, &cause);
+			return gqe_fail(error, status, "kernel %s (%s): %s", variant->kernel, variant->variant, cause.message);
+		}
+		gqe_log_write(&vulkan->log, GQE_LOG_DEBUG, "pipeline %s (%s)", variant->kernel, variant->variant);
+	}
+	return GQE_OK;
 }
 
 /* Holds the lock of `pipelines`. */
-static gqe_status find_or_build(struct gqe_vulkan *vulkan, const struct gqe_kernel_variant *variant,
-				const struct gqe_specialization *specialization, struct gqe_pipeline **pipeline_out,
-				gqe_error *error)
+static gqe_status find_or_add(struct gqe_vulkan *vulkan, const struct gqe_kernel_variant *variant,
+			      const struct gqe_specialization *specialization, struct gqe_pipeline **pipeline_out, gqe_error *error)
 {
 	struct gqe_pipelines *pipelines = vulkan->pipelines;
 	assert(specialization->count <= GQE_MAX_SPECIALIZATION && variant->push_bytes <= GQE_MAX_PUSH_BYTES);
 	for (size_t i = 0; i < pipelines->count; i++) {
-		if (pipelines->made[i]->variant == variant &&
-		    same_specialization(&pipelines->made[i]->specialization, specialization)) {
-			*pipeline_out = pipelines->made[i];
+		if (pipelines->list[i]->variant == variant &&
+		    same_specialization(&pipelines->list[i]->specialization, specialization)) {
+			*pipeline_out = pipelines->list[i];
 			return GQE_OK;
 		}
 	}
 	if (pipelines->count == pipelines->capacity) {
 		size_t capacity = pipelines->capacity ? pipelines->capacity * 2 : 32;
-		struct gqe_pipeline **made = realloc(pipelines->made, capacity * sizeof(struct gqe_pipeline *));
-		if (!made) {
+		struct gqe_pipeline **list = realloc(pipelines->list, capacity * sizeof(struct gqe_pipeline *));
+		if (!list) {
 			return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory for a pipeline");
 		}
-		pipelines->made = made;
+		pipelines->list = list;
 		pipelines->capacity = capacity;
 	}
+	gqe_status status = check_subgroups(vulkan, variant, specialization->subgroup_size, error);
+	if (status != GQE_OK) {
+		return status;
+	}
 	struct gqe_pipeline *pipeline = calloc(1, sizeof(*pipeline));
-	if (!pipeline) {
+	if (!pipeline || pthread_mutex_init(&pipeline->making, NULL) != 0) {
+		free(pipeline);
 		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory for a pipeline");
 	}
 	pipeline->variant = variant;
 	pipeline->specialization = *specialization;
 	pipeline->layout = pipelines->layout;
-	gqe_status status = build(vulkan, pipeline, error);
-	if (status != GQE_OK) {
-		free(pipeline);
-		return status;
-	}
-	gqe_log_write(&vulkan->log, GQE_LOG_DEBUG, "pipeline %s (%s)", variant->kernel, variant->variant);
-	pipelines->made[pipelines->count++] = pipeline;
+	pipelines->list[pipelines->count++] = pipeline;
 	*pipeline_out = pipeline;
 	return GQE_OK;
 }
@@ -201,7 +249,7 @@ gqe_status gqe_pipeline_get(struct gqe_vulkan *vulkan, const struct gqe_kernel_v
 			    const struct gqe_specialization *specialization, struct gqe_pipeline **pipeline, gqe_error *error)
 {
 	pthread_mutex_lock(&vulkan->locks.pipelines);
-	gqe_status status = find_or_build(vulkan, variant, specialization, pipeline, error);
+	gqe_status status = find_or_add(vulkan, variant, specialization, pipeline, error);
 	pthread_mutex_unlock(&vulkan->locks.pipelines);
 	return status;
 }

@@ -1,4 +1,5 @@
-/* Compute pipelines: one table row per kernel, pipelines made lazily and kept, cached on disk between runs. */
+/* Compute pipelines: one table row per kernel, pipelines made when first needed, several at once, and cached on disk between runs.
+ */
 #ifndef GQE_VULKAN_PIPELINE_H
 #define GQE_VULKAN_PIPELINE_H
 
@@ -43,8 +44,10 @@ struct gqe_specialization {
 struct gqe_pipeline {
 	const struct gqe_kernel_variant *variant;
 	struct gqe_specialization specialization;
-	VkPipeline handle;
+	VkPipeline handle; /* once it is made */
 	VkPipelineLayout layout;
+	pthread_mutex_t making;
+	_Atomic bool is_made;
 	gqe_rate rate;        /* what was learnt of it */
 	_Atomic bool has_run; /* it was submitted */
 };
@@ -55,10 +58,17 @@ gqe_status gqe_pipelines_create(struct gqe_vulkan *vulkan, const char *cache_dir
 void gqe_pipelines_destroy(struct gqe_vulkan *vulkan);
 
 /*
- * The pipeline of that variant and specialization; made on first use. It lives as long as `vulkan`. The disk cache is keyed by
- * device UUID, driver version and pipelineCacheUUID; written atomically when pipelines were added; a bad file is a miss.
+ * The pipeline of that variant and specialization, which gqe_pipelines_make makes. It lives as long as `vulkan`. The disk cache is
+ * keyed by device UUID, driver version and pipelineCacheUUID; written atomically when pipelines were added; a bad file is a miss.
  */
 gqe_status gqe_pipeline_get(struct gqe_vulkan *vulkan, const struct gqe_kernel_variant *variant,
 			    const struct gqe_specialization *specialization, struct gqe_pipeline **pipeline, gqe_error *error);
+
+/*
+ * Makes those that are not made, at once, on vulkan->threads, and waits; without threads one after the
+ * other. After a failure some may be made.
+ */
+#define GQE_PIPELINES_AT_ONCE 32
+gqe_status gqe_pipelines_make(struct gqe_vulkan *vulkan, struct gqe_pipeline *const *pipelines, uint32_t count, gqe_error *error);
 
 #endif

@@ -62,6 +62,8 @@ struct gqe_steps {
 	struct gqe_hazards hazards;
 	struct gqe_buffer lent[GQE_MAX_LENT_BUFFERS]; /* [lent_count] */
 	uint32_t lent_count;
+	struct gqe_pipeline *unmade[GQE_PIPELINES_AT_ONCE]; /* [unmade_count]: what steps need and is to be made before they run */
+	uint32_t unmade_count;
 	gqe_error error; /* the first one while appending; status GQE_OK: none */
 	double work;
 	double pipeline_seconds;      /* that pipelines took, and submits in which one ran first */
@@ -227,6 +229,38 @@ static double first_run_seconds(const struct step *step)
 	return dispatches && !atomic_load_explicit(&step->dispatch.pipeline->has_run, memory_order_relaxed) ? FIRST_RUN_SECONDS : 0;
 }
 
+/* Those that the steps so far need. */
+static gqe_status make_pipelines(struct gqe_steps *steps, gqe_error *error)
+{
+	uint64_t start = gqe_wall_nanoseconds();
+	gqe_status status = gqe_pipelines_make(steps->vulkan, steps->unmade, steps->unmade_count, error);
+	steps->pipeline_seconds += steps->unmade_count > 0 ? gqe_seconds_since(start) : 0;
+	steps->unmade_count = 0;
+	return status;
+}
+
+/* All that a list needs is made at once when it runs, as making one takes long; or when there is no room to remember more. */
+static bool need_pipeline(struct gqe_steps *steps, const struct gqe_dispatch *dispatch, struct gqe_pipeline **pipeline)
+{
+	gqe_error error;
+	gqe_status status = gqe_pipeline_get(steps->vulkan, dispatch->variant, &dispatch->specialization, pipeline, &error);
+	bool is_known = status != GQE_OK || atomic_load(&(*pipeline)->is_made);
+	for (uint32_t i = 0; i < steps->unmade_count && !is_known; i++) {
+		is_known = steps->unmade[i] == *pipeline;
+	}
+	if (!is_known && steps->unmade_count == GQE_PIPELINES_AT_ONCE) {
+		status = make_pipelines(steps, &error);
+	}
+	if (status != GQE_OK) {
+		gqe_steps_fail(steps, &error);
+		return false;
+	}
+	if (!is_known) {
+		steps->unmade[steps->unmade_count++] = *pipeline;
+	}
+	return true;
+}
+
 void gqe_steps_dispatch(struct gqe_steps *steps, const struct gqe_dispatch *dispatch)
 {
 	if (steps->error.status != GQE_OK || (!dispatch->indirect && dispatch->workgroups == 0)) {
@@ -247,15 +281,8 @@ void gqe_steps_dispatch(struct gqe_steps *steps, const struct gqe_dispatch *disp
 	if (dispatch->workgroups > 0 && !lay_out_grid(steps, dispatch, &step)) {
 		return;
 	}
-	gqe_error error;
-	uint64_t start = gqe_wall_nanoseconds();
-	if (gqe_pipeline_get(steps->vulkan, dispatch->variant, &dispatch->specialization, &step.dispatch.pipeline, &error) !=
-	    GQE_OK) {
-		gqe_steps_fail(steps, &error);
+	if (!need_pipeline(steps, dispatch, &step.dispatch.pipeline)) {
 		return;
-	}
-	if (first_run_seconds(&step) > 0) {
-		steps->pipeline_seconds += gqe_seconds_since(start);
 	}
 	memcpy(step.dispatch.push, dispatch->push, dispatch->variant->push_bytes);
 	append(steps, &step, ranges, range_count);
@@ -511,23 +538,24 @@ void gqe_steps_discard(struct gqe_steps *steps)
 	steps->count = 0;
 	steps->range_count = 0;
 	steps->lent_count = 0;
+	steps->unmade_count = 0;
 	steps->work = 0;
 	steps->label = 0;
 	steps->error.status = GQE_OK;
 }
 
-/* Whether everything could be appended. */
-static gqe_status appending_status(const struct gqe_steps *steps, gqe_error *error)
+/* Whether everything could be appended; then its pipelines are made. */
+static gqe_status prepare(struct gqe_steps *steps, gqe_error *error)
 {
 	if (steps->error.status == GQE_OK) {
-		return GQE_OK;
+		return make_pipelines(steps, error);
 	}
 	return gqe_fail(error, steps->error.status, "%s", steps->error.message);
 }
 
 gqe_status gqe_steps_record(struct gqe_steps *steps, const struct gqe_commands *commands, gqe_error *error)
 {
-	gqe_status status = appending_status(steps, error);
+	gqe_status status = prepare(steps, error);
 	const struct slice whole = {.length = steps->count};
 	gqe_hazards_clear(&steps->hazards);
 	if (status == GQE_OK) {
@@ -552,7 +580,7 @@ static void log_long_submit(const struct gqe_steps *steps, const struct slice *s
 
 gqe_status gqe_steps_run(struct gqe_steps *steps, bool (*cancelled)(void *user), void *user, gqe_error *error)
 {
-	gqe_status status = appending_status(steps, error);
+	gqe_status status = prepare(steps, error);
 	if (steps->clock) {
 		gqe_step_clock_reset(steps->clock);
 	}

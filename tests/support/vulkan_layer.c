@@ -1,6 +1,7 @@
 #include "vulkan_layer.h"
 
 #include <dlfcn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,17 +190,24 @@ static struct {
 #undef MEMBER
 } driver;
 
+/* A module as the driver got it instead. */
+struct spoilt {
+	struct spoilt *next;
+	VkShaderModuleCreateInfo info;
+	uint32_t words[];
+};
+
 static struct {
-	uint32_t calls[FUNCTION_COUNT];
-	int objects[OBJECT_NONE + 1];
+	/* Pipelines are made on several threads. */
+	atomic_uint calls[FUNCTION_COUNT];
+	atomic_int objects[OBJECT_NONE + 1];
 	uint32_t function, call; /* the one that is to fail; FUNCTION_COUNT: none */
 	VkResult result;
-	bool failed, lost;
+	atomic_bool failed, lost;
 	const char *hidden, *hidden_extension;
 	VkPhysicalDeviceType disguise; /* VK_PHYSICAL_DEVICE_TYPE_OTHER: none */
 	uint32_t spoilt_capability;    /* 0: none */
-	uint32_t *spoilt_words;        /* of the last module that was spoilt */
-	VkShaderModuleCreateInfo spoilt_info;
+	_Atomic(struct spoilt *) spoilt;
 	uint32_t delay; /* of submits, milliseconds */
 	VkDevice device;
 	char unknown[512];
@@ -209,7 +217,8 @@ static struct {
 
 void layer_reset(void)
 {
-	memset(layer.calls, 0, sizeof(layer.calls));
+	for (uint32_t i = 0; i < FUNCTION_COUNT; i++)
+		layer.calls[i] = 0;
 	layer.function = FUNCTION_COUNT;
 	layer.failed = layer.lost = false;
 }
@@ -240,8 +249,10 @@ void layer_disguise(VkPhysicalDeviceType type)
 void layer_spoil(uint32_t capability)
 {
 	layer.spoilt_capability = capability;
-	free(layer.spoilt_words);
-	layer.spoilt_words = NULL;
+	for (struct spoilt *spoilt = atomic_exchange(&layer.spoilt, NULL), *next; spoilt; spoilt = next) {
+		next = spoilt->next;
+		free(spoilt);
+	}
 }
 
 void layer_delay(uint32_t milliseconds)
@@ -311,13 +322,12 @@ static const VkShaderModuleCreateInfo *spoilt(const VkShaderModuleCreateInfo *in
 		is_meant |= (info->pCode[at] & 0xffff) == CAPABILITY && info->pCode[at + 1] == layer.spoilt_capability;
 	if (!is_meant)
 		return info;
-	free(layer.spoilt_words);
-	layer.spoilt_words = malloc(info->codeSize);
-	if (!layer.spoilt_words)
+	struct spoilt *spoilt = malloc(sizeof(*spoilt) + info->codeSize);
+	if (!spoilt)
 		abort();
-	memcpy(layer.spoilt_words, info->pCode, info->codeSize);
+	memcpy(spoilt->words, info->pCode, info->codeSize);
 	for (size_t at = HEADER_WORDS, length; at < words; at += length) {
-		uint32_t *word = &layer.spoilt_words[at];
+		uint32_t *word = &spoilt->words[at];
 		length = word[0] >> 16;
 		if ((word[0] & 0xffff) != MATRIX_PRODUCT)
 			continue;
@@ -326,9 +336,12 @@ static const VkShaderModuleCreateInfo *spoilt(const VkShaderModuleCreateInfo *in
 		for (size_t i = COPY_WORDS; i < length; i++)
 			word[i] = NO_OPERATION;
 	}
-	layer.spoilt_info = *info;
-	layer.spoilt_info.pCode = layer.spoilt_words;
-	return &layer.spoilt_info;
+	spoilt->info = *info;
+	spoilt->info.pCode = spoilt->words;
+	spoilt->next = layer.spoilt;
+	while (!atomic_compare_exchange_weak(&layer.spoilt, &spoilt->next, spoilt))
+		;
+	return &spoilt->info;
 }
 
 static void VKAPI_PTR layer_vkGetPhysicalDeviceProperties(VkPhysicalDevice device, VkPhysicalDeviceProperties *properties)

@@ -2,9 +2,11 @@
 #include "vulkan/address_map.h"
 #include "vulkan/steps.h"
 
+#include <limits.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -23,6 +25,10 @@ static struct {
 	uint32_t query_pools, timestamps;
 	uint64_t first_ticks; /* of the device's clock, which then takes 1000 ticks from one timestamp to the next */
 } seen;
+
+/* Pipelines are made on several threads. */
+static atomic_uint pipelines_asked;
+static unsigned pipeline_failing = UINT_MAX; /* which of them */
 
 static struct gqe_vulkan vulkan;
 
@@ -59,6 +65,11 @@ static VkResult VKAPI_PTR create_pipelines(VkDevice device, VkPipelineCache cach
 					   VkPipeline *pipelines)
 {
 	(void)device, (void)cache, (void)count, (void)infos, (void)allocator;
+	nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL); /* so that threads meet here */
+	if (atomic_fetch_add(&pipelines_asked, 1) == pipeline_failing) {
+		memset(pipelines, 0xa5, sizeof(*pipelines));
+		return VK_ERROR_OUT_OF_HOST_MEMORY;
+	}
 	*pipelines = HANDLE(VkPipeline);
 	return VK_SUCCESS;
 }
@@ -364,6 +375,8 @@ static int set_up(void **state)
 		return -1;
 	}
 	memset(&seen, 0, sizeof(seen));
+	pipelines_asked = 0;
+	pipeline_failing = UINT_MAX;
 	return 0;
 }
 
@@ -514,6 +527,72 @@ static void test_the_first_run_of_a_pipeline_is_a_submit_of_its_own(void **state
 	append_new();
 	assert_int_equal(run(NULL), GQE_OK);
 	assert_int_equal(seen.submits, 1);
+}
+
+static struct gqe_specialization specialization_of(uint32_t number)
+{
+	return (struct gqe_specialization){.count = 1, .values = {number}};
+}
+
+static void append_specialized(uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct push push = {0x1000, 0x2000};
+		struct gqe_dispatch dispatch = {
+			.variant = &kernel, .specialization = specialization_of(i), .push = &push, .workgroups = 1};
+		gqe_steps_dispatch(steps, &dispatch);
+	}
+}
+
+static void test_each_pipeline_of_a_list_is_made_once(void **state)
+{
+	(void)state;
+	const uint32_t count = 3 * GQE_PIPELINES_AT_ONCE + 5;
+	append_specialized(count);
+	append_specialized(count);
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(pipelines_asked, count);
+	assert_int_equal(seen.dispatches, 2 * count);
+	append_specialized(count);
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(pipelines_asked, count);
+}
+
+static void test_a_pipeline_that_cannot_be_made_fails_the_run_and_is_made_by_the_next(void **state)
+{
+	(void)state;
+	gqe_error error = {0};
+	pipeline_failing = 3;
+	append_specialized(8);
+	assert_int_equal(run(&error), GQE_ERROR_OUT_OF_MEMORY);
+	assert_non_null(strstr(error.message, "kernel move (f32): vkCreateComputePipelines failed"));
+	assert_int_equal(seen.submits, 0);
+	append_specialized(8);
+	assert_int_equal(run(NULL), GQE_OK);
+	assert_int_equal(pipelines_asked, 9);
+	assert_int_equal(seen.dispatches, 8);
+}
+
+static void *make_all(void *user)
+{
+	return (void *)(uintptr_t)gqe_pipelines_make(&vulkan, user, GQE_PIPELINES_AT_ONCE, NULL);
+}
+
+static void test_two_who_need_a_pipeline_make_it_once(void **state)
+{
+	(void)state;
+	struct gqe_pipeline *pipelines[GQE_PIPELINES_AT_ONCE];
+	for (uint32_t i = 0; i < GQE_PIPELINES_AT_ONCE; i++) {
+		struct gqe_specialization specialization = specialization_of(i);
+		assert_int_equal(gqe_pipeline_get(&vulkan, &kernel, &specialization, &pipelines[i], NULL), GQE_OK);
+	}
+	pthread_t other;
+	void *status;
+	assert_int_equal(pthread_create(&other, NULL, make_all, pipelines), 0);
+	assert_int_equal(gqe_pipelines_make(&vulkan, pipelines, GQE_PIPELINES_AT_ONCE, NULL), GQE_OK);
+	assert_int_equal(pthread_join(other, &status), 0);
+	assert_int_equal((uintptr_t)status, GQE_OK);
+	assert_int_equal(pipelines_asked, GQE_PIPELINES_AT_ONCE);
 }
 
 static void test_a_long_target_has_room_for_first_runs(void **state)
@@ -699,6 +778,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cancel_inside_a_step, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many_small_steps_share_a_submit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_first_run_of_a_pipeline_is_a_submit_of_its_own, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_each_pipeline_of_a_list_is_made_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_pipeline_that_cannot_be_made_fails_the_run_and_is_made_by_the_next, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_two_who_need_a_pipeline_make_it_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_long_target_has_room_for_first_runs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cancel_between_slices_empties_the_list, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_grids_are_laid_over_two_dimensions, set_up, tear_down),
