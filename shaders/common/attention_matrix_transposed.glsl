@@ -42,11 +42,11 @@ void lanes_exchange()
 
 const bool is_here = config_transposed != 0;
 const uint subgroups = config_workgroup / config_subgroup;
-const uint row_blocks = config_rows / config_matrix_n;
-const uint parts = config_workgroup / config_rows;
+const uint row_blocks = is_here ? config_rows / config_matrix_n : 1;
+const uint parts = is_here ? config_workgroup / config_rows : 1;
 const uint all_tiles = channels / config_matrix_m; /* of the outputs, by config_matrix_m channels */
 const uint part_tiles = (all_tiles + parts - 1) / parts;
-const uint score_tiles = config_columns / config_matrix_m;
+const uint score_tiles = is_here ? config_columns / config_matrix_m : 1;
 const uint vectors = channels / HALVES_PER_VECTOR; /* of a key */
 const uint key_vectors = config_columns / HALVES_PER_VECTOR + 1; /* of a channel; one more, against bank conflicts */
 
@@ -76,19 +76,23 @@ MatrixSum outputs[part_tiles]; /* channels x rows */
 float reference;               /* of the lane's row */
 float lane_sum;                /* of its probabilities; 0: it has seen no key, and the reference is none */
 
-uint row_block()
+/*
+ * What an invocation has of the tile, by the number of its subgroup. Outside of the passes that is gl_SubgroupID + zero_word: values that
+ * passes compute as well would otherwise be computed once and stay in registers.
+ */
+uint row_block(uint subgroup)
 {
-	return parts == 1 ? gl_SubgroupID : gl_SubgroupID % row_blocks;
+	return parts == 1 ? subgroup : subgroup % row_blocks;
 }
 
-uint channel_part()
+uint channel_part(uint subgroup)
 {
-	return parts == 1 ? 0 : gl_SubgroupID / row_blocks;
+	return parts == 1 ? 0 : subgroup / row_blocks;
 }
 
-uint lane_row()
+uint lane_row(uint subgroup)
 {
-	return row_block() * config_matrix_n + lane();
+	return row_block(subgroup) * config_matrix_n + lane();
 }
 
 /*
@@ -116,29 +120,25 @@ MatrixSum as_product(MatrixSum sum)
 	}
 
 /* Where a lane's share of a factor lies: neighbouring lanes have neighbouring vectors. */
-uint share(uint factor, uint factor_vectors, uint vector, uint of_lane)
+uint share(uint factor, uint factor_vectors, uint vector)
 {
-	return (factor * factor_vectors + vector) * config_subgroup + of_lane;
+	return (factor * factor_vectors + vector) * config_subgroup + lane();
 }
 
-/*
- * A subgroup makes its rows of q factors, by way of its rows of `p_lines` in blocks of as many channels as a factor has. Addresses that
- * the passes need as well would stay in registers from here on; added to `zero` they are other ones to the compiler.
- */
-void share_queries(Tile tile, uint zero)
+/* A subgroup makes its rows of q factors, by way of its rows of `p_lines` in blocks of as many channels as a factor has. */
+void share_queries(Tile tile, uint subgroup)
 {
-	const uint step_vectors = config_matrix_k / HALVES_PER_VECTOR;
-	const uint block_line = (gl_SubgroupID + zero) * config_subgroup * p_vectors, line = block_line + lane() * p_vectors;
+	const uint block_line = subgroup * config_subgroup * p_vectors, line = block_line + lane() * p_vectors;
 	[[dont_unroll]] for (uint s = 0; s < channel_steps; s++) {
-		[[unroll]] for (uint v = 0; v < step_vectors; v++)
+		[[unroll]] for (uint v = 0; v < config_matrix_k / HALVES_PER_VECTOR; v++)
 			store_vector(p_lines[line + v],
-				     load_q(tile, lane_row(), s * config_matrix_k + v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
+				     load_q(tile, lane_row(subgroup), s * config_matrix_k + v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
 		lanes_exchange();
 		MatrixB q_factor = load_second_factor(p_lines[block_line], COLUMN_MAJOR, p_vectors, NON_PRIVATE_POINTER);
 		lanes_exchange();
 		[[unroll]] for (uint v = 0; v < second_vectors; v++)
-			if (channel_part() == 0)
-				store_vector(q_shares[share(row_block() * channel_steps + s, second_vectors, v, lane() + zero)],
+			if (channel_part(subgroup) == 0)
+				store_vector(q_shares[share(row_block(subgroup) * channel_steps + s, second_vectors, v)],
 					     PACK_EIGHT(q_factor, v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
 	}
 }
@@ -147,7 +147,8 @@ MatrixB load_q_factor(uint s)
 {
 	MatrixB q_factor;
 	[[unroll]] for (uint v = 0; v < second_vectors; v++) {
-		uvec4 halves = load_vector(q_shares[share(row_block() * channel_steps + s, second_vectors, v, lane())], NON_PRIVATE_POINTER);
+		uvec4 halves = load_vector(q_shares[share(row_block(gl_SubgroupID) * channel_steps + s, second_vectors, v)],
+					   NON_PRIVATE_POINTER);
 		UNPACK_EIGHT(q_factor, v * HALVES_PER_VECTOR, halves)
 	}
 	return q_factor;
@@ -158,18 +159,20 @@ MatrixA load_k_factor(uint t, uint s)
 {
 	MatrixA k;
 	[[unroll]] for (uint v = 0; v < first_vectors; v++) {
-		uvec4 halves = load_vector(k_shares[share(t * channel_steps + s, first_vectors, v, lane())], NON_PRIVATE_POINTER);
+		uvec4 halves = load_vector(k_shares[share(t * channel_steps + s, first_vectors, v)], NON_PRIVATE_POINTER);
 		UNPACK_EIGHT(k, v * HALVES_PER_VECTOR, halves)
 	}
 	return k;
 }
 
-/* Channels of tile c, keys of step s. */
+/* Channels of tile c, keys of step s; past the last channel others come again, and no output is one of those. */
 MatrixA load_v_factor(uint c, uint s)
 {
 	MatrixA v_factor;
+	if (parts * part_tiles > all_tiles)
+		c = min(c, all_tiles - 1);
 	[[unroll]] for (uint v = 0; v < first_vectors; v++) {
-		uvec4 halves = load_vector(v_shares[share(s * all_tiles + c, first_vectors, v, lane())], NON_PRIVATE_POINTER);
+		uvec4 halves = load_vector(v_shares[share(s * all_tiles + c, first_vectors, v)], NON_PRIVATE_POINTER);
 		UNPACK_EIGHT(v_factor, v * HALVES_PER_VECTOR, halves)
 	}
 	return v_factor;
@@ -232,7 +235,7 @@ void stage_pass(uvec2 k, uvec2 v, uint last)
 							      i % channel_steps * config_matrix_k / HALVES_PER_VECTOR],
 						      ROW_MAJOR, channel_vectors, NON_PRIVATE_POINTER);
 			[[unroll]] for (uint vector = 0; vector < first_vectors; vector++)
-				store_vector(k_shares[share(i, first_vectors, vector, lane())], PACK_EIGHT(a, vector * HALVES_PER_VECTOR),
+				store_vector(k_shares[share(i, first_vectors, vector)], PACK_EIGHT(a, vector * HALVES_PER_VECTOR),
 					     NON_PRIVATE_POINTER);
 		}
 	}
@@ -243,19 +246,19 @@ void stage_pass(uvec2 k, uvec2 v, uint last)
 							      i / all_tiles * config_matrix_k / HALVES_PER_VECTOR],
 						      ROW_MAJOR, key_vectors, NON_PRIVATE_POINTER);
 			[[unroll]] for (uint vector = 0; vector < first_vectors; vector++)
-				store_vector(v_shares[share(i, first_vectors, vector, lane())], PACK_EIGHT(a, vector * HALVES_PER_VECTOR),
+				store_vector(v_shares[share(i, first_vectors, vector)], PACK_EIGHT(a, vector * HALVES_PER_VECTOR),
 					     NON_PRIVATE_POINTER);
 		}
 	}
 	workgroup_exchange();
 }
 
-/* Keys x rows, minus the rows' references. */
-void scores_of_lanes(out MatrixSum scores[score_tiles])
+/* Keys x rows, plus `start`. */
+void scores_of_lanes(float start, out MatrixSum scores[score_tiles])
 {
 	[[unroll]] for (uint t = 0; t < score_tiles; t++)
 		[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
-			scores[t][i] = -reference;
+			scores[t][i] = start;
 	[[unroll]] for (uint s = 0; s < channel_steps; s++) {
 		MatrixB q_factor = load_q_factor(s);
 		[[unroll]] for (uint t = 0; t < score_tiles; t++)
@@ -276,7 +279,7 @@ float store_probabilities(MatrixSum scores[score_tiles], float rise)
 			sum += low + high;
 			halves[j] = packHalf2x16(vec2(low, high));
 		}
-		store_vector(p_lines[gl_LocalInvocationIndex * p_vectors + v], halves, NON_PRIVATE_POINTER);
+		store_vector(p_lines[(gl_SubgroupID * config_subgroup + lane()) * p_vectors + v], halves, NON_PRIVATE_POINTER);
 	}
 	return sum;
 }
@@ -311,14 +314,17 @@ float raise_reference(MatrixSum scores[score_tiles])
  */
 const float most_sum = 4096.0;
 
-/* The pass's keys from `key` on. Only with `is_edge` there may be keys that a row does not see, or rows without a reference. */
-void handle_staged_keys(uint key, bool is_edge)
+/*
+ * The pass's keys from `key` on. Only with `is_edge` there may be keys that a row does not see, or rows without a reference; without
+ * `is_seen` the subgroup's rows see none of them, and all probabilities are 0. (A branch around all this would have the outputs copied.)
+ */
+void handle_staged_keys(uint key, bool is_edge, bool is_seen)
 {
 	MatrixSum scores[score_tiles];
-	scores_of_lanes(scores);
+	scores_of_lanes(is_seen ? -reference : no_score, scores);
 	float sum = store_probabilities(scores, 0.0);
 	if (subgroupAny(is_edge || !(sum <= most_sum))) {
-		uint end = load_word(row_ends[lane_row()], NON_PRIVATE_POINTER);
+		uint end = load_word(row_ends[lane_row(gl_SubgroupID)], NON_PRIVATE_POINTER);
 		[[unroll]] for (uint t = 0; t < score_tiles; t++) {
 			MatrixSum seen;
 			[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
@@ -334,7 +340,7 @@ void handle_staged_keys(uint key, bool is_edge)
 						       s * config_matrix_k / HALVES_PER_VECTOR],
 					       COLUMN_MAJOR, p_vectors, NON_PRIVATE_POINTER);
 		[[unroll]] for (uint c = 0; c < part_tiles; c++)
-			outputs[c] = coopMatMulAdd(load_v_factor(channel_part() * part_tiles + c, s), p, outputs[c]);
+			outputs[c] = coopMatMulAdd(load_v_factor(channel_part(gl_SubgroupID) * part_tiles + c, s), p, outputs[c]);
 	}
 }
 
@@ -347,10 +353,10 @@ void attend_transposed(Tile tile, KeyRange range, uint cached)
 		store_word(zero_word, 0, NON_PRIVATE_POINTER);
 	}
 	workgroup_exchange();
-	uint zero = load_word(zero_word, NON_PRIVATE_POINTER);
-	if (channel_part() == 0)
-		store_word(row_ends[lane_row() + zero], row_keys(tile, lane_row()), NON_PRIVATE_POINTER);
-	share_queries(tile, zero);
+	uint subgroup = gl_SubgroupID + load_word(zero_word, NON_PRIVATE_POINTER);
+	if (channel_part(subgroup) == 0)
+		store_word(row_ends[lane_row(subgroup)], row_keys(tile, lane_row(subgroup)), NON_PRIVATE_POINTER);
+	share_queries(tile, subgroup);
 	workgroup_exchange();
 	reference = 0.0;
 	lane_sum = 0.0;
@@ -358,11 +364,14 @@ void attend_transposed(Tile tile, KeyRange range, uint cached)
 		outputs[c] = as_product(MatrixSum(0.0));
 	uvec2 k = address(tile.k, range.first, config_head_dim * WEIGHT_BYTES);
 	uvec2 v = address(tile.v, range.first, config_head_dim * WEIGHT_BYTES);
-	uint own_seen = row_keys(tile, row_block() * config_matrix_n);
+	/* Keys that all rows of the subgroup see, and those that any sees. */
+	uint own_seen = row_keys(tile, row_block(subgroup) * config_matrix_n);
+	uint own_end = row_keys(tile, row_block(subgroup) * config_matrix_n + config_matrix_n - 1);
 	uint first = range.first, end = range.end;
 	[[dont_unroll]] for (uint key = first; key < end; key += config_columns) {
 		stage_pass(k, v, cached - 1 - key);
-		handle_staged_keys(key, key == first || key + config_columns > own_seen);
+		bool is_seen = key < own_end;
+		handle_staged_keys(key, is_seen && (key == first || key + config_columns > own_seen), is_seen);
 		k = address(k, config_columns, config_head_dim * WEIGHT_BYTES);
 		v = address(v, config_columns, config_head_dim * WEIGHT_BYTES);
 	}
@@ -373,7 +382,7 @@ void store_transposed()
 {
 	Tile tile = own_tile;
 	KeyRange range = own_range;
-	uint row = lane_row();
+	uint subgroup = gl_SubgroupID + load_word(zero_word, NON_PRIVATE_POINTER), row = lane_row(subgroup);
 	/* As the other paths leave it: a row that saw no key has `no_score` and no sum. */
 	float largest = lane_sum > 0.0 ? reference : no_score;
 	RowMerge merge = RowMerge(largest, lane_sum, 1.0 / lane_sum, 0.0);
@@ -383,9 +392,9 @@ void store_transposed()
 	}
 	if (!row_exists(tile, row))
 		return; /* it would merge the last one twice */
-	if (config_split != 0 && channel_part() == 0)
+	if (config_split != 0 && channel_part(subgroup) == 0)
 		store_state(tile, row, merge);
-	uint base = row_o(tile, row), first = channel_part() * part_tiles * config_matrix_m;
+	uint base = row_o(tile, row), first = channel_part(subgroup) * part_tiles * config_matrix_m;
 	[[unroll]] for (uint c = 0; c < part_tiles; c++)
 		[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
 			if (first + c * config_matrix_m + i < config_head_dim)
