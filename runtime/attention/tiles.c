@@ -234,7 +234,7 @@ uint64_t gqe_tile_transposed_bytes(const struct gqe_tile *tile, uint32_t head_di
 	uint64_t rows = tile->rows, columns = tile->columns, channels = gqe_matrix_channels(tile, head_dim);
 	uint64_t lines = columns * (channels / halves + 1) + channels * (columns / halves + 1) + tile->workgroup * columns / halves;
 	uint64_t shares = (2 * columns + rows) * channels / halves;
-	return vector * (lines + shares) + rows * sizeof(uint32_t) + own_bytes;
+	return vector * (lines + shares) + tile->workgroup * sizeof(uint32_t) + own_bytes;
 }
 
 /*

@@ -67,7 +67,7 @@ const uint p_vectors = config_columns / HALVES_PER_VECTOR;
 shared uvec4 p_lines[is_here ? config_workgroup * p_vectors : 1];
 
 /* What would take registers from the first pass to the last. */
-shared uint row_ends[is_here ? config_rows : 1]; /* row_keys of each row */
+shared uint row_ends[is_here ? config_workgroup : 1]; /* row_keys of each lane's row */
 shared Tile own_tile;
 shared KeyRange own_range;
 shared uint zero_word; /* 0, and no compiler knows */
@@ -324,7 +324,7 @@ void handle_staged_keys(uint key, bool is_edge, bool is_seen)
 	scores_of_lanes(is_seen ? -reference : no_score, scores);
 	float sum = store_probabilities(scores, 0.0);
 	if (subgroupAny(is_edge || !(sum <= most_sum))) {
-		uint end = load_word(row_ends[lane_row(gl_SubgroupID)], NON_PRIVATE_POINTER);
+		uint end = load_word(row_ends[gl_SubgroupID * config_subgroup + lane()], NON_PRIVATE_POINTER);
 		[[unroll]] for (uint t = 0; t < score_tiles; t++) {
 			MatrixSum seen;
 			[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
@@ -354,8 +354,7 @@ void attend_transposed(Tile tile, KeyRange range, uint cached)
 	}
 	workgroup_exchange();
 	uint subgroup = gl_SubgroupID + load_word(zero_word, NON_PRIVATE_POINTER);
-	if (channel_part(subgroup) == 0)
-		store_word(row_ends[lane_row(subgroup)], row_keys(tile, lane_row(subgroup)), NON_PRIVATE_POINTER);
+	store_word(row_ends[subgroup * config_subgroup + lane()], row_keys(tile, lane_row(subgroup)), NON_PRIVATE_POINTER);
 	share_queries(tile, subgroup);
 	workgroup_exchange();
 	reference = 0.0;
