@@ -14,7 +14,6 @@
  */
 #include "common/kernel.glsl"
 #include "common/attention_matrix.glsl"
-#include "common/attention_matrix_transposed.glsl"
 #extension GL_KHR_shader_subgroup_shuffle : require
 
 const float lazy_rise = 8.0;
@@ -237,20 +236,22 @@ void store_rows(Tile tile, KeyRange range)
 KEY_PASS(handle_keys, false)
 KEY_PASS(handle_edge_keys, true)
 
+#include "common/attention_matrix_transposed.glsl"
+
 void main()
 {
 	Tile tile;
 	KeyRange range;
 	if (!tile_of_workgroup(tile) || !key_range_of(tile, range))
 		return;
-	const uint cached = push.position + push.tokens; /* keys there are */
 	if (config_transposed != 0) {
-		attend_transposed(tile, range, cached);
+		attend_transposed(tile, range, push.position + push.tokens);
 		store_transposed();
 		return;
 	}
 	load_queries(tile);
 	start_rows();
+	const uint cached = push.position + push.tokens; /* keys there are */
 	const uint seen_by_all = min(row_keys(tile, 0), range.end);
 	/* The first pass sets the references; then those that all rows see; then, one by one, those on the diagonal. */
 	for (uint key = range.first; key < range.end;) {
