@@ -9,6 +9,8 @@
  * there a lane (or a few) has a row, turns its scores into probabilities and leaves them as f16 for the second product. Scores are
  * computed relative to a reference of their row, so that nothing is subtracted. The outputs are only rescaled when a row's maximum
  * rises by more than `lazy_rise` above its reference: until then probabilities are up to 2^lazy_rise and just as exact.
+ *
+ * With `transposed` all of this is otherwise: common/attention_matrix_transposed.glsl.
  */
 #include "common/kernel.glsl"
 #include "common/attention_matrix.glsl"
@@ -21,8 +23,8 @@ const uint row_lanes = config_subgroup > config_rows ? config_subgroup / config_
 const uint own_rows = config_rows > config_subgroup ? config_rows / config_subgroup : 1;
 const uint own_vectors = config_columns / FLOATS_PER_VECTOR / row_lanes; /* of a row's scores */
 
-shared float row_offset[config_rows]; /* -reference */
-shared float row_rescale[config_rows];
+shared float row_offset[config_transposed != 0 ? 1 : config_rows]; /* -reference */
+shared float row_rescale[config_transposed != 0 ? 1 : config_rows];
 
 float row_sum[own_rows];   /* of the lane's keys only */
 float row_rise[own_rows];  /* by how much the reference was last raised */
@@ -53,23 +55,6 @@ float row_lanes_sum(float value)
 	return value;
 }
 
-shared uvec4 zeros[config_transposed != 0 ? config_matrix_k / HALVES_PER_VECTOR : 1];
-
-/*
- * `sum`, with `transposed` as the result of a product. ANV keeps sums where they are from pass to pass as long as only products
- * write them; if a loop or a branch may leave anything else there, it takes them apart and copies them, and they spill.
- */
-MatrixSum as_product(MatrixSum sum)
-{
-	if (config_transposed == 0)
-		return sum;
-	MatrixA a;
-	MatrixB b;
-	coopMatLoad(a, zeros, 0, 0, ROW_MAJOR);
-	coopMatLoad(b, zeros, 0, 0, COLUMN_MAJOR);
-	return coopMatMulAdd(a, b, sum);
-}
-
 void start_rows()
 {
 	[[unroll]] for (uint i = 0; i < own_rows; i++) {
@@ -77,13 +62,8 @@ void start_rows()
 		row_sum[i] = 0.0;
 		row_is_set[i] = false;
 	}
-	if (config_transposed != 0) {
-		if (lane() < config_matrix_k / HALVES_PER_VECTOR)
-			zeros[lane()] = uvec4(0);
-		subgroup_exchange();
-	}
 	[[unroll]] for (uint i = 0; i < row_tiles * channel_tiles; i++)
-		o[i] = as_product(MatrixSum(0.0));
+		o[i] = MatrixSum(0.0);
 }
 
 /* Scores minus their row's reference. */
@@ -101,35 +81,6 @@ void compute_scores(uvec2 keys)
 			coopMatStore(score[r * key_tiles + t], lines,
 				     r * config_matrix_m * line_vectors + t * config_matrix_n / FLOATS_PER_VECTOR, line_vectors,
 				     ROW_MAJOR);
-	subgroup_exchange();
-}
-
-MatrixSum add_scores(MatrixSum sum, uint r, uint t, uint s)
-{
-	MatrixA own_q;
-	coopMatLoad(own_q, q_lines, r * config_matrix_m * channel_vectors + s * config_matrix_k / HALVES_PER_VECTOR,
-		    channel_vectors, ROW_MAJOR);
-	return coopMatMulAdd(own_q, load_k(uvec2(0), t, s), sum);
-}
-
-/* The same with `transposed`: one matrix of scores at a time, as registers are few. */
-void compute_scores_transposed()
-{
-	[[dont_unroll]] for (uint i = 0; i < row_tiles * key_tiles; i++) {
-		uint r = i / key_tiles, t = i % key_tiles;
-		MatrixSum sum;
-		coopMatLoad(sum, row_offset, r * config_matrix_m, 0, COLUMN_MAJOR);
-		if (config_rolled != 0) {
-			sum = as_product(sum);
-			[[dont_unroll]] for (uint s = 0; s < channel_steps; s++)
-				sum = add_scores(sum, r, t, s);
-		} else {
-			[[unroll]] for (uint s = 0; s < channel_steps; s++)
-				sum = add_scores(sum, r, t, s);
-		}
-		coopMatStore(sum, lines, r * config_matrix_m * line_vectors + t * config_matrix_n / FLOATS_PER_VECTOR, line_vectors,
-			     ROW_MAJOR);
-	}
 	subgroup_exchange();
 }
 
@@ -152,7 +103,7 @@ void raise_references(float largest[own_rows])
 		MatrixSum rescale;
 		coopMatLoad(rescale, row_rescale, r * config_matrix_m, 0, COLUMN_MAJOR);
 		[[unroll]] for (uint c = 0; c < channel_tiles; c++)
-			o[r * channel_tiles + c] = as_product(o[r * channel_tiles + c] * rescale);
+			o[r * channel_tiles + c] = o[r * channel_tiles + c] * rescale;
 	}
 }
 
@@ -201,56 +152,6 @@ void softmax(Tile tile, uint start, uint first, bool is_edge)
 	subgroup_exchange();
 }
 
-/* With `transposed`: what would take registers from the first pass to the last. */
-shared Tile own_tile;
-shared KeyRange own_range;
-shared uint own_seen; /* keys that all rows see */
-
-/* The same with `transposed`: scores stay in `lines` until they are probabilities. */
-void softmax_transposed(uint start, bool is_edge)
-{
-	float largest[own_rows];
-	bool rises = is_edge;
-	[[unroll]] for (uint i = 0; i < own_rows; i++) {
-		uint line = own_row(i) * line_vectors + own_part() * own_vectors;
-		if (is_edge) {
-			uint own_key = start + own_part() * own_vectors * FLOATS_PER_VECTOR;
-			uint end = row_keys(own_tile, own_row(i));
-			[[unroll]] for (uint v = 0; v < own_vectors; v++) {
-				uvec4 key = own_key + v * FLOATS_PER_VECTOR + uvec4(0, 1, 2, 3);
-				lines[line + v] = mix(uvec4(floatBitsToUint(no_score)), lines[line + v],
-						      lessThan(key, uvec4(end)));
-			}
-		}
-		largest[i] = no_score;
-		[[unroll]] for (uint v = 0; v < own_vectors; v++) {
-			vec4 four = uintBitsToFloat(lines[line + v]);
-			largest[i] = max(max(largest[i], max(four.x, four.y)), max(four.z, four.w));
-		}
-		row_rise[i] = 0.0;
-		rises = rises || largest[i] > lazy_rise;
-	}
-	if (subgroupAny(rises))
-		raise_references(largest);
-	subgroup_exchange();
-	[[unroll]] for (uint i = 0; i < own_rows; i++) {
-		uint line = own_row(i) * line_vectors + own_part() * own_vectors;
-		vec4 x[own_vectors];
-		[[unroll]] for (uint v = 0; v < own_vectors; v++)
-			x[v] = uintBitsToFloat(lines[line + v]) - row_rise[i];
-		if (row_lanes > 1)
-			subgroup_exchange(); /* probabilities go where the neighbour's scores were */
-		line = own_row(i) * line_vectors + own_part() * own_vectors / 2;
-		[[unroll]] for (uint v = 0; v < own_vectors; v += 2) {
-			vec4 a = exp2(x[v]), b = exp2(x[v + 1]);
-			lines[line + v / 2] = uvec4(pack_halves(a.x, a.y), pack_halves(a.z, a.w), pack_halves(b.x, b.y),
-						    pack_halves(b.z, b.w));
-			row_sum[i] += ((a.x + a.y) + (a.z + a.w)) + ((b.x + b.y) + (b.z + b.w));
-		}
-	}
-	subgroup_exchange();
-}
-
 void accumulate_output_step(uvec2 keys, uint step)
 {
 	MatrixA p[row_tiles];
@@ -267,7 +168,7 @@ void accumulate_output_step(uvec2 keys, uint step)
 /* o += P V. */
 void accumulate_output(uvec2 keys)
 {
-	if (config_rolled != 0 && config_transposed == 0) {
+	if (config_rolled != 0) {
 		[[dont_unroll]] for (uint s = 0; s < key_steps; s++)
 			accumulate_output_step(keys, s);
 	} else {
@@ -335,40 +236,7 @@ void store_rows(Tile tile, KeyRange range)
 KEY_PASS(handle_keys, false)
 KEY_PASS(handle_edge_keys, true)
 
-/*
- * All keys with `transposed`, in one loop: what a second one left in the outputs' registers would be copied. Edges differ in
- * branches that have nothing to do with the outputs.
- */
-void handle_keys_transposed(inout Tile tile, inout KeyRange range, uint cached)
-{
-	if (lane() == 0) {
-		own_tile = tile;
-		own_range = range;
-		own_seen = min(row_keys(tile, 0), range.end);
-	}
-	subgroup_exchange();
-	[[dont_unroll]] for (uint key = range.first; key < own_range.end; key += config_columns) {
-		bool is_edge = key == own_range.first || key + config_columns > own_seen;
-		uint last = cached - 1 - key;
-		uvec2 k = address(own_tile.k, key, config_head_dim * WEIGHT_BYTES);
-		if (is_edge)
-			stage_k(k, last, true);
-		else
-			stage_k(k, last, false);
-		subgroup_exchange();
-		compute_scores_transposed();
-		softmax_transposed(key, is_edge);
-		uvec2 v = address(own_tile.v, key, config_head_dim * WEIGHT_BYTES);
-		if (is_edge)
-			stage_v_transposed(v, last, true);
-		else
-			stage_v_transposed(v, last, false);
-		subgroup_exchange();
-		accumulate_output(uvec2(0));
-	}
-	tile = own_tile;
-	range = own_range;
-}
+#include "common/attention_matrix_transposed.glsl"
 
 void main()
 {
@@ -376,14 +244,14 @@ void main()
 	KeyRange range;
 	if (!tile_of_workgroup(tile) || !key_range_of(tile, range))
 		return;
+	if (config_transposed != 0) {
+		attend_transposed(tile, range, push.position + push.tokens);
+		store_transposed();
+		return;
+	}
 	load_queries(tile);
 	start_rows();
 	const uint cached = push.position + push.tokens; /* keys there are */
-	if (config_transposed != 0) {
-		handle_keys_transposed(tile, range, cached);
-		store_rows(tile, range);
-		return;
-	}
 	const uint seen_by_all = min(row_keys(tile, 0), range.end);
 	/* The first pass sets the references; then those that all rows see; then, one by one, those on the diagonal. */
 	for (uint key = range.first; key < range.end;) {

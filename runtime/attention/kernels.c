@@ -340,12 +340,8 @@ static uint32_t attention_pass_keys(const struct gqe_prepared *prepared)
 static uint32_t attention_pass_iterations(const struct gqe_prepared *prepared, uint32_t head_dim)
 {
 	const struct gqe_tile *tile = &prepared->tile;
-	if (gqe_is_matrix_path(prepared->choice.path) && tile->is_transposed) {
-		uint32_t vectors = tile->columns / 2 * gqe_matrix_channels(tile, head_dim) / 8;
-		uint32_t matrices = tile->rows / tile->matrix.m * (tile->columns / tile->matrix.n);
-		uint32_t products = tile->is_rolled ? gqe_matrix_channels(tile, head_dim) / tile->matrix.k + 1 : 0;
-		return 1 + 2 * (gqe_div_up(vectors, tile->subgroup) + 1) + matrices * (1 + products) + 1;
-	}
+	if (gqe_is_matrix_path(prepared->choice.path) && tile->is_transposed)
+		return 1;
 	if (gqe_is_matrix_path(prepared->choice.path)) {
 		uint32_t pairs = tile->columns * gqe_matrix_channels(tile, head_dim) / 2;
 		bool is_staged = prepared->specialization.values[GQE_CONFIG_staged] != 0;

@@ -45,9 +45,10 @@ enum device_class {
 /*
  * The first row that fits is taken, so specific rows come before general ones. `up_to`: the row is for that many rows of work at
  * most, a power of two; 0: any. `workgroup` 0: one subgroup; on the subgroup path, another size of it. `registers`: f32 values a
- * lane may spend on a tile of attention; rows are halved until they fit, and on a matrix path there is no tile if none does. Rows
- * and columns 0: there is no tile, and the path below is taken. A CPU driver spills to its stack, which is cheap; its limit is the
- * time that a large kernel takes to compile.
+ * lane may spend on a tile of attention; rows are halved until they fit, and on a matrix path there is no tile if none does. Where
+ * the matrix path has scores transposed, `rows` is how many invocations a workgroup has at most, and `registers` how many channels
+ * of the outputs a subgroup has. Rows and columns 0: there is no tile, and the path below is taken. A CPU driver spills to its
+ * stack, which is cheap; its limit is the time that a large kernel takes to compile.
  */
 static const struct tile_row {
 	enum gqe_kernel kernel;
@@ -79,8 +80,8 @@ static const struct tile_row {
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX2, CPU_DRIVER, 0, 0, 8, 8, 0, "lavapipe 26.1's compile time"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX2, ANY_DEVICE, 0, 0, 32, 32, 200, "not tuned: no compiler here takes it"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, CPU_DRIVER, 0, 0, 8, 16, 0, "not tuned"},
-	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_8, 0, 0, 8, 16, 48, "no spill on Intel dg2; none above 32 channels"},
-	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_16, 0, 0, 16, 16, 80, "no spill on Intel bmg; none above 128 channels"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_8, 0, 0, 128, 16, 32, "no spill on Intel dg2; bench/NOTES.md"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_16, 0, 0, 128, 16, 64, "no spill on Intel bmg; bench/NOTES.md"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, ANY_DEVICE, 0, 0, 32, 32, 200, "RADV's and NVK's estimates, no spill there"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 2, 64, 2, 1, 0, "not tuned"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 8, 1, 0, "not tuned"},
@@ -223,9 +224,39 @@ static uint32_t matrix_column_step(enum gqe_kernel kernel, const struct gqe_tile
 static uint32_t matrix_registers(const struct gqe_tile *tile, uint32_t head_dim, bool is_rolled)
 {
 	/* AMD holds every f16 of a first factor twice, so q takes as much as the outputs. */
-	bool holds_q = !is_rolled && !tile->is_transposed;
-	uint32_t values = gqe_matrix_channels(tile, head_dim) * (holds_q ? 2 : 1) + tile->columns;
+	uint32_t values = gqe_matrix_channels(tile, head_dim) * (is_rolled ? 1 : 2) + tile->columns;
 	return tile->rows * values / tile->subgroup;
+}
+
+uint64_t gqe_tile_transposed_bytes(const struct gqe_tile *tile, uint32_t head_dim)
+{
+	const uint32_t vector = 16, halves = 8, own_bytes = 256; /* of the tile, the range and arrays that only others use */
+	uint64_t rows = tile->rows, columns = tile->columns, channels = gqe_matrix_channels(tile, head_dim);
+	uint64_t lines = columns * (channels / halves + 1) + channels * (columns / halves + 1) + tile->workgroup * columns / halves;
+	uint64_t shares = (2 * columns + rows) * channels / halves;
+	return vector * (lines + shares) + tile->workgroup * sizeof(uint32_t) + own_bytes;
+}
+
+/*
+ * Makes a tile of attention one of transposed scores, where a lane has a row: as many rows as `rows` invocations allow and the work
+ * needs, but two subgroups at least, as one alone would stage all keys (and spills on bmg). A subgroup holds `channels` of its
+ * rows' outputs at most.
+ */
+static void fit_transposed(const struct gqe_capabilities *capabilities, uint32_t work_rows, uint32_t head_dim, uint32_t channels,
+			   struct gqe_tile *tile)
+{
+	const uint32_t parts = gqe_div_up(gqe_matrix_channels(tile, head_dim), channels), most_invocations = tile->rows;
+	const uint32_t least_rows = parts > 1 ? tile->matrix.n : 2 * tile->matrix.n;
+	tile->columns = (uint32_t)gqe_align_up(tile->columns, tile->matrix.k);
+	tile->workgroup = tile->rows * parts;
+	while (tile->rows > least_rows && (tile->workgroup > most_invocations || tile->rows / 2 >= work_rows ||
+					   gqe_tile_transposed_bytes(tile, head_dim) > capabilities->shared_memory_bytes)) {
+		tile->rows /= 2;
+		tile->workgroup /= 2;
+	}
+	if (tile->workgroup > most_invocations || tile->matrix.n != tile->subgroup ||
+	    gqe_tile_transposed_bytes(tile, head_dim) > capabilities->shared_memory_bytes)
+		tile->rows = 0;
 }
 
 /* Makes a tile one of whole matrices that fits the registers (0: any does). If none does, it has no rows. */
@@ -240,8 +271,11 @@ static void fit_to_matrices(const struct gqe_capabilities *capabilities, enum gq
 	const enum device_class device = device_class_of(capabilities);
 	tile->is_transposed =
 		kernel == GQE_KERNEL_ATTENTION && path == GQE_PATH_MATRIX && (device == LANES_8 || device == LANES_16);
-	/* Where a subgroup has 16 lanes, attention's sums fit its registers without the product more that its loop costs. */
-	tile->is_rolled = !is_wide(device) && !(tile->is_transposed && device == LANES_16);
+	if (tile->is_transposed) {
+		fit_transposed(capabilities, work_rows, head_dim, registers, tile);
+		return;
+	}
+	tile->is_rolled = !is_wide(device);
 	tile->rows = (uint32_t)gqe_align_up(tile->rows, tile->matrix.m);
 	while (kernel == GQE_KERNEL_ATTENTION && registers > 0 && tile->rows > tile->matrix.m &&
 	       (matrix_registers(tile, head_dim, tile->is_rolled) > registers || tile->rows / 2 >= work_rows))
@@ -265,7 +299,11 @@ static bool fits_matrices(const struct gqe_capabilities *capabilities, enum gqe_
 	bool is_power = (tile->rows & (tile->rows - 1)) == 0; /* rows and lanes divide each other */
 	/* Pairs of channels are in one matrix or in two. */
 	bool has_pairs = kernel == GQE_KERNEL_ATTENTION || tile->columns == own->n || tile->columns % (2 * own->n) == 0;
-	return has_shape && has_pairs && is_power && tile->rows % own->m == 0 &&
+	/* A lane has a row, and a share of at least 16 bytes of each factor. */
+	uint32_t share = tile->subgroup * 8;
+	bool can_transpose = own->n == tile->subgroup && tile->rows % own->n == 0 && own->m * own->k % share == 0 &&
+			     own->k % 8 == 0 && own->m % 2 == 0;
+	return has_shape && has_pairs && is_power && tile->rows % own->m == 0 && (!tile->is_transposed || can_transpose) &&
 	       tile->columns % matrix_column_step(kernel, tile) == 0;
 }
 
@@ -384,7 +422,8 @@ bool gqe_tile_is_legal(const struct gqe_capabilities *capabilities, enum gqe_ker
 									 tile->subgroup <= capabilities->subgroup_size_max
 							       : tile->subgroup == capabilities->subgroup_size;
 	bool is_power = tile->subgroup >= 4 && tile->subgroup <= 64 && (tile->subgroup & (tile->subgroup - 1)) == 0;
-	return size_exists && is_power && tile->workgroup == tile->subgroup;
+	bool is_whole = tile->is_transposed ? tile->workgroup % tile->rows == 0 : tile->workgroup == tile->subgroup;
+	return size_exists && is_power && is_whole;
 }
 
 uint32_t gqe_tile_gathered_bound(uint32_t rows, uint32_t entries_per_row, uint32_t experts)

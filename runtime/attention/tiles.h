@@ -9,8 +9,12 @@ struct gqe_tile {
 	uint32_t workgroup, subgroup, rows, columns;
 	/* Matrix paths only, else zeros. */
 	gqe_matrix_shape matrix;
-	uint32_t is_rolled;     /* loops stay loops */
-	uint32_t is_transposed; /* attention, path matrix: V is in shared memory, by channel */
+	uint32_t is_rolled; /* loops stay loops */
+	/*
+	 * Attention, path matrix: a lane has a row, and the subgroups of a workgroup share K and V. workgroup / rows of them have
+	 * the same rows and each a part of the outputs' channels.
+	 */
+	uint32_t is_transposed;
 };
 
 /* No tile has more rows or columns. */
@@ -26,6 +30,9 @@ gqe_matrix_shape gqe_matrix_shape_of(const struct gqe_capabilities *capabilities
 
 /* `head_dim` rounded up to what whole matrices of the tile hold. */
 uint32_t gqe_matrix_channels(const struct gqe_tile *tile, uint32_t head_dim);
+
+/* Shared memory of attention with a transposed tile. */
+uint64_t gqe_tile_transposed_bytes(const struct gqe_tile *tile, uint32_t head_dim);
 
 /* The subgroup size that subgroup kernels are built with on this device. */
 uint32_t gqe_tile_subgroup(const struct gqe_capabilities *capabilities);

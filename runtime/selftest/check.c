@@ -107,7 +107,7 @@ static bool take_tile(struct gqe_check *check, const struct gqe_tuned_tile *entr
 	return true;
 }
 
-bool gqe_check_transposed_tile(struct gqe_check *check, uint32_t head_dim, bool is_rolled, bool has_twice_the_rows)
+bool gqe_check_transposed_tile(struct gqe_check *check, uint32_t head_dim, uint32_t blocks, uint32_t parts)
 {
 	const gqe_path path = check->recorder.path;
 	if (path != GQE_PATH_MATRIX || check->dtype != GQE_DTYPE_F16)
@@ -119,9 +119,13 @@ bool gqe_check_transposed_tile(struct gqe_check *check, uint32_t head_dim, bool 
 		.head_dim = head_dim,
 		.tile = gqe_tile_choose(&check->capabilities, GQE_KERNEL_ATTENTION, path, UINT32_MAX, head_dim),
 	};
-	entry.tile.rows *= has_twice_the_rows ? 2 : 1;
-	entry.tile.is_rolled = is_rolled;
+	entry.tile.rows = blocks * entry.tile.subgroup;
+	entry.tile.workgroup = parts * entry.tile.rows;
+	entry.tile.columns = entry.tile.matrix.k * (blocks > 1 ? 2 : 1);
+	entry.tile.is_rolled = false;
 	entry.tile.is_transposed = true;
+	if (gqe_tile_transposed_bytes(&entry.tile, head_dim) > check->capabilities.shared_memory_bytes)
+		return false;
 	return take_tile(check, &entry);
 }
 

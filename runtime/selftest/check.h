@@ -104,10 +104,10 @@ void gqe_check_shape(struct gqe_check *check, const char *format, ...) GQE_PRINT
 bool gqe_check_narrow_tile(struct gqe_check *check, enum gqe_kernel work_kernel);
 
 /*
- * A tile of the matrix path's attention as devices with narrow subgroups have it, with V transposed; of twice the rows, or with
- * loops that stay loops. False: a tile was asked for, or this one cannot be.
+ * A tile of the matrix path's attention as devices with narrow subgroups have it, with transposed scores: `blocks` subgroups of
+ * rows, and `parts` of channels. False: a tile was asked for, or this one cannot be.
  */
-bool gqe_check_transposed_tile(struct gqe_check *check, uint32_t head_dim, bool is_rolled, bool has_twice_the_rows);
+bool gqe_check_transposed_tile(struct gqe_check *check, uint32_t head_dim, uint32_t blocks, uint32_t parts);
 
 /* Whether the case's kernel multiplies f16 by f16, hence rounds factors to it. */
 bool gqe_check_multiplies_f16(const struct gqe_check *check, enum gqe_kernel kernel);

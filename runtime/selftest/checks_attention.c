@@ -168,8 +168,12 @@ void gqe_check_attention(struct gqe_check *check)
 {
 	struct attention_case problem = draw_attention(check);
 	struct gqe_push_attention *push = &problem.push;
-	bool is_transposed = is_transposed_case(check) &&
-			     gqe_check_transposed_tile(check, problem.head_dim, check->number % 8 >= 4, check->number % 8 >= 6);
+	uint32_t blocks = 1, parts = 1;
+	if (is_transposed_case(check)) {
+		blocks = UINT32_C(1) << gqe_check_between(check, 0, 2);
+		parts = gqe_check_between(check, 1, 3);
+	}
+	bool is_transposed = is_transposed_case(check) && gqe_check_transposed_tile(check, problem.head_dim, blocks, parts);
 	/* Now and then the device claims to leave loops after a few passes, so that the keys are handled in several ranges. */
 	struct gqe_capabilities limited = *check->recorder.capabilities;
 	bool is_split = is_split_case(check);
@@ -180,9 +184,10 @@ void gqe_check_attention(struct gqe_check *check)
 		limited.max_loop_iterations = GQE_ATTENTION_LOOPS_AROUND + pass * gqe_check_between(check, most / 5, most);
 		check->recorder.capabilities = &limited;
 	}
-	gqe_check_shape(check, "B=%u T=%u position=%u capacity=%u G=%u slots=%u shared=%d d_h=%u o_slots=%u%s%s", push->batch,
-			push->tokens, push->position, push->capacity, push->groups, push->slots_per_group, (int)push->shared_head,
-			problem.head_dim, push->o_slots, is_split ? " split" : "", is_transposed ? " transposed" : "");
+	gqe_check_shape(check, "B=%u T=%u position=%u capacity=%u G=%u slots=%u shared=%d d_h=%u o_slots=%u%s blocks=%u parts=%u",
+			push->batch, push->tokens, push->position, push->capacity, push->groups, push->slots_per_group,
+			(int)push->shared_head, problem.head_dim, push->o_slots, is_split ? " split" : "",
+			is_transposed ? blocks : 0, is_transposed ? parts : 0);
 	/* Scores from flat to sharp. The kernel works in powers of two, the reference in powers of e. */
 	uint32_t spread = gqe_check_between(check, 1, 4);
 	if (check->number % 4 == 3)

@@ -112,23 +112,25 @@ static uint64_t matrix_shared_bytes(const struct candidates *candidates, const s
 		uint32_t slice_vectors = GQE_GEMM_MATRIX_SLICE / halves + 1;
 		return vector * ((rows + columns) * slice_vectors + rows * (tile->matrix.n / floats + 1));
 	}
+	if (tile->is_transposed)
+		return gqe_tile_transposed_bytes(tile, candidates->head_dim);
 	uint64_t channels = gqe_matrix_channels(tile, candidates->head_dim), channel_vectors = channels / halves + 1;
 	uint64_t stage = columns * channel_vectors;
-	const uint32_t own_bytes = 128; /* with `transposed`: of the tile and the range */
-	if (tile->is_transposed && channels * (columns / halves + 1) > stage)
-		stage = channels * (columns / halves + 1);
-	return vector * (rows * (columns / floats + 1) + stage + rows * channel_vectors) + 2 * rows * sizeof(float) +
-	       (tile->is_transposed ? own_bytes : 0);
+	return vector * (rows * (columns / floats + 1) + stage + rows * channel_vectors) + 2 * rows * sizeof(float);
 }
 
 static void offer_matrix_tiles(struct candidates *candidates)
 {
 	const struct gqe_capabilities *capabilities = candidates->capabilities;
 	for (uint32_t i = 0; i < capabilities->matrix_shape_count; i++)
-		for (uint32_t rows = 8; rows <= 64; rows *= 2)
+		for (uint32_t rows = 8; rows <= 128; rows *= 2)
 			for (uint32_t columns = 16; columns <= 128; columns *= 2)
 				for (uint32_t is_rolled = 0; is_rolled <= 1; is_rolled++) {
 					struct gqe_tile tile = *candidates->own; /* its subgroup size */
+					if (tile.is_transposed)
+						tile.workgroup = tile.workgroup / tile.rows * rows;
+					if (tile.is_transposed ? is_rolled : rows > 64)
+						continue;
 					tile.matrix = capabilities->matrix_shapes[i];
 					tile.rows = rows;
 					tile.columns = columns;

@@ -3,9 +3,7 @@
  * subgroup is a workgroup and owns a tile's rows; a pass handles config_columns keys.
  *
  * K and V are loaded straight from the cache. With `staged` they go through shared memory, zeros behind the last channel and key:
- * for head sizes that are no multiple of the shape, and for fewer keys than one pass takes. With `transposed`, which is always
- * `staged`, V lies there by channel, as Intel's registers hold a second factor, so that a lane loads 16 bytes and not one f16 at a
- * time; q stays in shared memory.
+ * for head sizes that are no multiple of the shape, and for fewer keys than one pass takes.
  */
 #ifndef GQE_COMMON_ATTENTION_MATRIX_GLSL
 #define GQE_COMMON_ATTENTION_MATRIX_GLSL
@@ -23,15 +21,12 @@ const uint channel_tiles = channels / config_matrix_n;       /* of the outputs *
 
 /* Rows of q, as f16 by the step, and what else a kernel exchanges by rows; one vector more than needed, against bank conflicts. */
 const uint line_vectors = config_columns / FLOATS_PER_VECTOR + 1;
-shared uvec4 lines[config_rows * line_vectors];
+shared uvec4 lines[config_transposed != 0 ? 1 : config_rows * line_vectors];
 
-/* K, then V; and, with `rolled` or `transposed`, q. */
+/* K, then V; and, with `rolled`, q. */
 const uint channel_vectors = channels / HALVES_PER_VECTOR + 1;
-const uint key_vectors = config_columns / HALVES_PER_VECTOR + 1;
-const uint k_vectors = config_columns * channel_vectors;
-const uint v_vectors = config_transposed != 0 ? channels * key_vectors : k_vectors;
-shared uvec4 stage[config_staged != 0 ? (v_vectors > k_vectors ? v_vectors : k_vectors) : 1];
-shared uvec4 q_lines[config_rolled != 0 || config_transposed != 0 ? config_rows * channel_vectors : 1];
+shared uvec4 stage[config_staged != 0 && config_transposed == 0 ? config_columns * channel_vectors : 1];
+shared uvec4 q_lines[config_rolled != 0 ? config_rows * channel_vectors : 1];
 
 MatrixA q[row_tiles * channel_steps];
 MatrixSum o[row_tiles * channel_tiles];
@@ -52,7 +47,7 @@ uvec4 load_q(Tile tile, uint row, uint channel)
 /* q of the tile becomes matrices, by way of `lines` in blocks of as many channels as a matrix has; or stays in `q_lines`. */
 void load_queries(Tile tile)
 {
-	if (config_rolled != 0 || config_transposed != 0) {
+	if (config_rolled != 0) {
 		const uint vectors = channels / HALVES_PER_VECTOR;
 		[[dont_unroll]] for (uint i = lane(); i < config_rows * vectors; i += config_subgroup)
 			q_lines[i / vectors * channel_vectors + i % vectors] =
@@ -89,56 +84,6 @@ void stage_keys(uvec2 cache, uint first, uint end)
 	subgroup_exchange();
 }
 
-/*
- * With `transposed`: eight channels of two neighbouring keys of the pass that begins at `keys`. At an edge keys past `last` are that
- * one again; past the last channel others come again. No row sees those keys, q is 0 in those channels, and no output is one of
- * them.
- */
-void load_key_pair(uvec2 keys, uint key, uint vector, uint last, bool is_edge, out uvec4 halves[2])
-{
-	const uint line = config_head_dim / HALVES_PER_VECTOR;
-	if (is_edge || config_head_dim % HALVES_PER_VECTOR != 0) {
-		[[unroll]] for (uint i = 0; i < 2; i++)
-			[[unroll]] for (uint j = 0; j < 4; j++)
-				halves[i][j] = HalfPairs(keys).at[min(key + i, last) * (config_head_dim / 2) +
-								  min(4 * vector + j, config_head_dim / 2 - 1)];
-		return;
-	}
-	/* One address in 64 bits for both. */
-	uint own = config_head_dim == channels ? vector : min(vector, line - 1), carry;
-	uint low = uaddCarry(keys.x, (key * line + own) * HALVES_PER_VECTOR * WEIGHT_BYTES, carry);
-	[[unroll]] for (uint i = 0; i < 2; i++)
-		halves[i] = Vectors(uvec2(low, keys.y + carry)).at[i * line];
-}
-
-void stage_k(uvec2 keys, uint last, bool is_edge)
-{
-	const uint vectors = channels / HALVES_PER_VECTOR;
-	[[dont_unroll]] for (uint i = lane(); i < config_columns / 2 * vectors; i += config_subgroup) {
-		uint key = i / vectors * 2, vector = i % vectors;
-		uvec4 halves[2];
-		load_key_pair(keys, key, vector, last, is_edge, halves);
-		stage[key * channel_vectors + vector] = halves[0];
-		stage[(key + 1) * channel_vectors + vector] = halves[1];
-	}
-}
-
-void stage_v_transposed(uvec2 keys, uint last, bool is_edge)
-{
-	const uint vectors = channels / HALVES_PER_VECTOR;
-	[[dont_unroll]] for (uint i = lane(); i < config_columns / 2 * vectors; i += config_subgroup) {
-		uint key = i / vectors * 2, vector = i % vectors;
-		uvec4 halves[2];
-		load_key_pair(keys, key, vector, last, is_edge, halves);
-		uint line = vector * HALVES_PER_VECTOR * key_vectors + key / HALVES_PER_VECTOR;
-		[[unroll]] for (uint j = 0; j < HALVES_PER_VECTOR; j++) {
-			f16vec2 first = unpackFloat2x16(halves[0][j / 2]), second = unpackFloat2x16(halves[1][j / 2]);
-			stage[line + j * key_vectors][key % HALVES_PER_VECTOR / 2] =
-				packFloat2x16(f16vec2(first[j % 2], second[j % 2]));
-		}
-	}
-}
-
 /* Channels step * k... of keys tile * n...: the first product's second factor. `keys`: where the pass begins in K. */
 MatrixB load_k(uvec2 keys, uint tile, uint step)
 {
@@ -155,10 +100,7 @@ MatrixB load_v(uvec2 keys, uint step, uint tile)
 {
 	MatrixB v;
 	const uint line = config_head_dim / HALVES_PER_VECTOR, column = tile * config_matrix_n / HALVES_PER_VECTOR;
-	if (config_transposed != 0)
-		coopMatLoad(v, stage, tile * config_matrix_n * key_vectors + step * config_matrix_k / HALVES_PER_VECTOR,
-			    key_vectors, COLUMN_MAJOR);
-	else if (config_staged != 0)
+	if (config_staged != 0)
 		coopMatLoad(v, stage, step * config_matrix_k * channel_vectors + column, channel_vectors, ROW_MAJOR);
 	else
 		coopMatLoad(v, Vectors(keys).at, step * config_matrix_k * line + column, line, ROW_MAJOR);

@@ -83,7 +83,8 @@
  *              subgroup path)
  *  lane_rows   1: a lane is a row of the tile, which has as many rows as lanes, and takes `columns` keys at a time; 0: a lane is a
  *              key, then a channel (attention, subgroup path)
- *  transposed  1: V is transposed in shared memory, and sums are written by products alone (attention, matrix path)
+ *  transposed  1: scores are keys x rows, a lane has a row, and the subgroups of a workgroup share K and V; 0: one subgroup a
+ *              workgroup (attention, matrix path)
  *  w_lanes     w_lanes of the products' w: 1, or the subgroup's size (subgroup path)
  *  spread      1: any part of the grid takes as long as another of its size; 0: what takes longest comes first (attention)
  *  target      where gemm_heads puts what it computes: GQE_TARGET_...

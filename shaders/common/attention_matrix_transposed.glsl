@@ -1,0 +1,403 @@
+/*
+ * Attention with `transposed`, for devices whose subgroups are as wide as a matrix of sums: Intel's. K Q^T and V^T P^T are computed, so
+ * that a lane has a row: its scores are in the lane's own registers, and so are its outputs.
+ *
+ * A subgroup has config_matrix_n rows. Those of a workgroup share K and V, which lie in shared memory; where a row has more channels
+ * than registers hold, several subgroups have the same rows, and each a part of the outputs' channels (config_workgroup / config_rows
+ * parts). Matrices that are loaded in every pass lie there as each lane holds them, in 16 bytes a message: which elements those are is
+ * not known, and need not be. One thing is taken for granted: element i of a lane's sums is row i of the column that has the lane's
+ * number. The first use of the path checks it (attention/path_checks.c).
+ */
+#ifndef GQE_COMMON_ATTENTION_MATRIX_TRANSPOSED_GLSL
+#define GQE_COMMON_ATTENTION_MATRIX_TRANSPOSED_GLSL
+
+#include "common/attention_matrix.glsl"
+#extension GL_EXT_spirv_intrinsics : require
+
+/*
+ * In GLSL every access to shared memory makes it visible to the workgroup anew, which ANV does with a fence a load. These leave that
+ * to the barriers: OpLoad, OpStore and OpCooperativeMatrixLoadKHR with the memory operand NonPrivatePointer alone.
+ */
+#define NON_PRIVATE_POINTER 0x20
+spirv_instruction(id = 61) uvec4 load_vector(spirv_by_reference uvec4 from, spirv_literal uint operands);
+spirv_instruction(id = 61) uint load_word(spirv_by_reference uint from, spirv_literal uint operands);
+spirv_instruction(id = 62) void store_vector(spirv_by_reference uvec4 to, uvec4 value, spirv_literal uint operands);
+spirv_instruction(id = 62) void store_word(spirv_by_reference uint to, uint value, spirv_literal uint operands);
+spirv_instruction(extensions = ["SPV_KHR_cooperative_matrix"], capabilities = [6022], id = 4457)
+MatrixA load_first_factor(spirv_by_reference uvec4 from, int matrix_layout, uint stride, spirv_literal uint operands);
+spirv_instruction(extensions = ["SPV_KHR_cooperative_matrix"], capabilities = [6022], id = 4457)
+MatrixB load_second_factor(spirv_by_reference uvec4 from, int matrix_layout, uint stride, spirv_literal uint operands);
+
+void workgroup_exchange()
+{
+	controlBarrier(gl_ScopeWorkgroup, gl_ScopeWorkgroup, gl_StorageSemanticsShared,
+		       gl_SemanticsAcquireRelease | gl_SemanticsMakeAvailable | gl_SemanticsMakeVisible);
+}
+
+void lanes_exchange()
+{
+	controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
+		       gl_SemanticsAcquireRelease | gl_SemanticsMakeAvailable | gl_SemanticsMakeVisible);
+}
+
+const bool is_here = config_transposed != 0;
+const uint subgroups = config_workgroup / config_subgroup;
+const uint row_blocks = is_here ? config_rows / config_matrix_n : 1;
+const uint parts = is_here ? config_workgroup / config_rows : 1;
+const uint all_tiles = channels / config_matrix_m; /* of the outputs, by config_matrix_m channels */
+const uint part_tiles = (all_tiles + parts - 1) / parts;
+const uint score_tiles = is_here ? config_columns / config_matrix_m : 1;
+const uint vectors = channels / HALVES_PER_VECTOR; /* of a key */
+const uint key_vectors = config_columns / HALVES_PER_VECTOR + 1; /* of a channel; one more, against bank conflicts */
+
+/* Vectors of a lane's share of a factor. */
+const uint first_vectors = config_matrix_m * config_matrix_k / config_subgroup / HALVES_PER_VECTOR;
+const uint second_vectors = config_matrix_k * config_matrix_n / config_subgroup / HALVES_PER_VECTOR;
+
+/* K by key and V by channel, then both as factors. */
+const uint k_factors = score_tiles * channel_steps, v_factors = all_tiles * key_steps;
+shared uvec4 k_lines[is_here ? config_columns * channel_vectors : 1];
+shared uvec4 v_lines[is_here ? channels * key_vectors : 1];
+shared uvec4 k_shares[is_here ? k_factors * first_vectors * config_subgroup : 1];
+shared uvec4 v_shares[is_here ? v_factors * first_vectors * config_subgroup : 1];
+shared uvec4 q_shares[is_here ? row_blocks * channel_steps * second_vectors * config_subgroup : 1];
+
+/* Probabilities by row, config_columns keys each. */
+const uint p_vectors = config_columns / HALVES_PER_VECTOR;
+shared uvec4 p_lines[is_here ? config_workgroup * p_vectors : 1];
+
+/* What would take registers from the first pass to the last. */
+shared uint row_ends[is_here ? config_workgroup : 1]; /* row_keys of each lane's row */
+shared Tile own_tile;
+shared KeyRange own_range;
+shared uint zero_word; /* 0, and no compiler knows */
+
+MatrixSum outputs[part_tiles]; /* channels x rows */
+float reference;               /* of the lane's row */
+float lane_sum;                /* of its probabilities; 0: it has seen no key, and the reference is none */
+
+/*
+ * What an invocation has of the tile, by the number of its subgroup. Outside of the passes that is gl_SubgroupID + zero_word: values that
+ * passes compute as well would otherwise be computed once and stay in registers.
+ */
+uint row_block(uint subgroup)
+{
+	return parts == 1 ? subgroup : subgroup % row_blocks;
+}
+
+uint channel_part(uint subgroup)
+{
+	return parts == 1 ? 0 : subgroup / row_blocks;
+}
+
+uint lane_row(uint subgroup)
+{
+	return row_block(subgroup) * config_matrix_n + lane();
+}
+
+/*
+ * `sum` as the result of a product. ANV keeps sums where they are from pass to pass as long as only products write them; if a loop or a
+ * branch may leave anything else there, it takes them apart and copies them, and they spill. Zeros that the compiler knew would stay in
+ * registers all the time.
+ */
+MatrixSum as_product(MatrixSum sum)
+{
+	float16_t zero = unpackFloat2x16(load_word(zero_word, NON_PRIVATE_POINTER)).x;
+	return coopMatMulAdd(MatrixA(zero), MatrixB(zero), sum);
+}
+
+#define PACK_EIGHT(matrix, first)                                                                                      \
+	uvec4(packFloat2x16(f16vec2(matrix[first], matrix[first + 1])),                                                \
+	      packFloat2x16(f16vec2(matrix[first + 2], matrix[first + 3])),                                            \
+	      packFloat2x16(f16vec2(matrix[first + 4], matrix[first + 5])),                                            \
+	      packFloat2x16(f16vec2(matrix[first + 6], matrix[first + 7])))
+
+#define UNPACK_EIGHT(matrix, first, halves)                                                                            \
+	[[unroll]] for (uint j = 0; j < 4; j++) {                                                                      \
+		f16vec2 pair = unpackFloat2x16(halves[j]);                                                             \
+		matrix[first + 2 * j] = pair.x;                                                                        \
+		matrix[first + 2 * j + 1] = pair.y;                                                                    \
+	}
+
+/* Where a lane's share of a factor lies: neighbouring lanes have neighbouring vectors. */
+uint share(uint factor, uint factor_vectors, uint vector)
+{
+	return (factor * factor_vectors + vector) * config_subgroup + lane();
+}
+
+/* A subgroup makes its rows of q factors, by way of its rows of `p_lines` in blocks of as many channels as a factor has. */
+void share_queries(Tile tile, uint subgroup)
+{
+	const uint block_line = subgroup * config_subgroup * p_vectors, line = block_line + lane() * p_vectors;
+	[[dont_unroll]] for (uint s = 0; s < channel_steps; s++) {
+		[[unroll]] for (uint v = 0; v < config_matrix_k / HALVES_PER_VECTOR; v++)
+			store_vector(p_lines[line + v],
+				     load_q(tile, lane_row(subgroup), s * config_matrix_k + v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
+		lanes_exchange();
+		MatrixB q_factor = load_second_factor(p_lines[block_line], COLUMN_MAJOR, p_vectors, NON_PRIVATE_POINTER);
+		lanes_exchange();
+		[[unroll]] for (uint v = 0; v < second_vectors; v++)
+			if (channel_part(subgroup) == 0)
+				store_vector(q_shares[share(row_block(subgroup) * channel_steps + s, second_vectors, v)],
+					     PACK_EIGHT(q_factor, v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
+	}
+}
+
+MatrixB load_q_factor(uint s)
+{
+	MatrixB q_factor;
+	[[unroll]] for (uint v = 0; v < second_vectors; v++) {
+		uvec4 halves = load_vector(q_shares[share(row_block(gl_SubgroupID) * channel_steps + s, second_vectors, v)],
+					   NON_PRIVATE_POINTER);
+		UNPACK_EIGHT(q_factor, v * HALVES_PER_VECTOR, halves)
+	}
+	return q_factor;
+}
+
+/* Keys of tile t, channels of step s. */
+MatrixA load_k_factor(uint t, uint s)
+{
+	MatrixA k;
+	[[unroll]] for (uint v = 0; v < first_vectors; v++) {
+		uvec4 halves = load_vector(k_shares[share(t * channel_steps + s, first_vectors, v)], NON_PRIVATE_POINTER);
+		UNPACK_EIGHT(k, v * HALVES_PER_VECTOR, halves)
+	}
+	return k;
+}
+
+/* Channels of tile c, keys of step s; past the last channel others come again, and no output is one of those. */
+MatrixA load_v_factor(uint c, uint s)
+{
+	MatrixA v_factor;
+	if (parts * part_tiles > all_tiles)
+		c = min(c, all_tiles - 1);
+	[[unroll]] for (uint v = 0; v < first_vectors; v++) {
+		uvec4 halves = load_vector(v_shares[share(s * all_tiles + c, first_vectors, v)], NON_PRIVATE_POINTER);
+		UNPACK_EIGHT(v_factor, v * HALVES_PER_VECTOR, halves)
+	}
+	return v_factor;
+}
+
+/*
+ * Eight channels of two neighbouring keys of a pass. Keys past `last` are that one again; past the last channel others come again.
+ * No row sees those keys, q is 0 in those channels, and no output is one of them.
+ */
+void load_key_pair(uvec2 keys, uint key, uint vector, uint last, out uvec4 halves[2])
+{
+	const uint line = config_head_dim / HALVES_PER_VECTOR;
+	if (config_head_dim % HALVES_PER_VECTOR != 0) {
+		[[unroll]] for (uint i = 0; i < 2; i++)
+			[[unroll]] for (uint j = 0; j < 4; j++)
+				halves[i][j] = HalfPairs(keys).at[min(key + i, last) * (config_head_dim / 2) +
+								  min(4 * vector + j, config_head_dim / 2 - 1)];
+		return;
+	}
+	/* One address in 64 bits for both. */
+	uint own = config_head_dim == channels ? vector : min(vector, line - 1), carry;
+	uint low = uaddCarry(keys.x, (min(key, last) * line + own) * HALVES_PER_VECTOR * WEIGHT_BYTES, carry);
+	Vectors first = Vectors(uvec2(low, keys.y + carry));
+	halves[0] = first.at[0];
+	halves[1] = first.at[key < last ? line : 0];
+}
+
+/* An invocation's part of `k_lines` and `v_lines`: eight channels of two keys. */
+void stage_pair(uvec2 k, uvec2 v, uint last, uint i)
+{
+	uint key = i / vectors * 2, vector = i % vectors;
+	uvec4 halves[2];
+	load_key_pair(k, key, vector, last, halves);
+	store_vector(k_lines[key * channel_vectors + vector], halves[0], NON_PRIVATE_POINTER);
+	store_vector(k_lines[(key + 1) * channel_vectors + vector], halves[1], NON_PRIVATE_POINTER);
+	load_key_pair(v, key, vector, last, halves);
+	uint line = vector * HALVES_PER_VECTOR * key_vectors + key / HALVES_PER_VECTOR, word = key % HALVES_PER_VECTOR / 2;
+	[[unroll]] for (uint j = 0; j < 4; j++) {
+		uint low = bitfieldInsert(halves[0][j], halves[1][j], 16, 16);
+		uint high = bitfieldInsert(halves[1][j], halves[0][j] >> 16, 0, 16);
+		store_word(v_lines[line + 2 * j * key_vectors][word], low, NON_PRIVATE_POINTER);
+		store_word(v_lines[line + (2 * j + 1) * key_vectors][word], high, NON_PRIVATE_POINTER);
+	}
+}
+
+/* The keys of a pass, from addresses k and v on, of which `last` is the last there is; all subgroups together. */
+void stage_pass(uvec2 k, uvec2 v, uint last)
+{
+	const uint pairs = config_columns / 2 * vectors;
+	[[unroll]] for (uint first = 0; first < pairs; first += config_workgroup) {
+		uint i = first + gl_LocalInvocationIndex;
+		if (pairs - first >= config_workgroup || i < pairs)
+			stage_pair(k, v, last, i);
+	}
+	workgroup_exchange();
+	[[unroll]] for (uint first = 0; first < k_factors; first += subgroups) {
+		uint i = first + gl_SubgroupID;
+		if (k_factors - first >= subgroups || i < k_factors) {
+			MatrixA a = load_first_factor(k_lines[i / channel_steps * config_matrix_m * channel_vectors +
+							      i % channel_steps * config_matrix_k / HALVES_PER_VECTOR],
+						      ROW_MAJOR, channel_vectors, NON_PRIVATE_POINTER);
+			[[unroll]] for (uint vector = 0; vector < first_vectors; vector++)
+				store_vector(k_shares[share(i, first_vectors, vector)], PACK_EIGHT(a, vector * HALVES_PER_VECTOR),
+					     NON_PRIVATE_POINTER);
+		}
+	}
+	[[unroll]] for (uint first = 0; first < v_factors; first += subgroups) {
+		uint i = first + gl_SubgroupID;
+		if (v_factors - first >= subgroups || i < v_factors) {
+			MatrixA a = load_first_factor(v_lines[i % all_tiles * config_matrix_m * key_vectors +
+							      i / all_tiles * config_matrix_k / HALVES_PER_VECTOR],
+						      ROW_MAJOR, key_vectors, NON_PRIVATE_POINTER);
+			[[unroll]] for (uint vector = 0; vector < first_vectors; vector++)
+				store_vector(v_shares[share(i, first_vectors, vector)], PACK_EIGHT(a, vector * HALVES_PER_VECTOR),
+					     NON_PRIVATE_POINTER);
+		}
+	}
+	workgroup_exchange();
+}
+
+/* Keys x rows, plus `start`. */
+void scores_of_lanes(float start, out MatrixSum scores[score_tiles])
+{
+	[[unroll]] for (uint t = 0; t < score_tiles; t++)
+		[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
+			scores[t][i] = start;
+	[[unroll]] for (uint s = 0; s < channel_steps; s++) {
+		MatrixB q_factor = load_q_factor(s);
+		[[unroll]] for (uint t = 0; t < score_tiles; t++)
+			scores[t] = coopMatMulAdd(load_k_factor(t, s), q_factor, scores[t]);
+	}
+}
+
+/* Leaves probabilities relative to a reference higher by `rise` in `p_lines`; returns their sum. */
+float store_probabilities(MatrixSum scores[score_tiles], float rise)
+{
+	float sum = 0.0;
+	[[unroll]] for (uint v = 0; v < p_vectors; v++) {
+		uvec4 halves;
+		[[unroll]] for (uint j = 0; j < 4; j++) {
+			const uint i = v * HALVES_PER_VECTOR + 2 * j;
+			float low = exp2(scores[i / config_matrix_m][i % config_matrix_m] - rise);
+			float high = exp2(scores[i / config_matrix_m][i % config_matrix_m + 1] - rise);
+			sum += low + high;
+			halves[j] = packHalf2x16(vec2(low, high));
+		}
+		store_vector(p_lines[(gl_SubgroupID * config_subgroup + lane()) * p_vectors + v], halves, NON_PRIVATE_POINTER);
+	}
+	return sum;
+}
+
+/*
+ * Makes the largest score so far the row's reference; returns the sum of the probabilities, stored anew. Before the first key the sums
+ * are 0, and the first reference may lie anywhere.
+ */
+float raise_reference(MatrixSum scores[score_tiles])
+{
+	float largest = no_score;
+	[[unroll]] for (uint i = 0; i < config_columns; i++)
+		largest = max(largest, scores[i / config_matrix_m][i % config_matrix_m]);
+	bool sees = largest > 0.5 * no_score, is_set = lane_sum > 0.0;
+	float rise = sees ? (is_set ? max(largest, 0.0) : largest) : 0.0;
+	float rescale = is_set ? exp2(-rise) : 1.0;
+	reference += rise;
+	lane_sum *= rescale;
+	float sum = store_probabilities(scores, rise); /* the scores' registers are free afterwards */
+	[[unroll]] for (uint c = 0; c < part_tiles; c++) {
+		MatrixSum scaled;
+		[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
+			scaled[i] = outputs[c][i] * rescale;
+		outputs[c] = as_product(scaled);
+	}
+	return sum;
+}
+
+/*
+ * Probabilities of a row and pass may add up to this relative to the row's reference; a lane then need not know the largest score,
+ * and no f16 overflows.
+ */
+const float most_sum = 4096.0;
+
+/*
+ * The pass's keys from `key` on. Only with `is_edge` there may be keys that a row does not see, or rows without a reference; without
+ * `is_seen` the subgroup's rows see none of them, and all probabilities are 0. (A branch around all this would have the outputs copied.)
+ */
+void handle_staged_keys(uint key, bool is_edge, bool is_seen)
+{
+	MatrixSum scores[score_tiles];
+	scores_of_lanes(is_seen ? -reference : no_score, scores);
+	float sum = store_probabilities(scores, 0.0);
+	if (subgroupAny(is_edge || !(sum <= most_sum))) {
+		uint end = load_word(row_ends[gl_SubgroupID * config_subgroup + lane()], NON_PRIVATE_POINTER);
+		[[unroll]] for (uint t = 0; t < score_tiles; t++) {
+			MatrixSum seen;
+			[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
+				seen[i] = key + t * config_matrix_m + i < end ? scores[t][i] : no_score;
+			scores[t] = seen;
+		}
+		sum = raise_reference(scores);
+	}
+	lane_sum += sum;
+	lanes_exchange();
+	[[unroll]] for (uint s = 0; s < key_steps; s++) {
+		MatrixB p = load_second_factor(p_lines[gl_SubgroupID * config_subgroup * p_vectors +
+						       s * config_matrix_k / HALVES_PER_VECTOR],
+					       COLUMN_MAJOR, p_vectors, NON_PRIVATE_POINTER);
+		[[unroll]] for (uint c = 0; c < part_tiles; c++)
+			outputs[c] = coopMatMulAdd(load_v_factor(channel_part(gl_SubgroupID) * part_tiles + c, s), p, outputs[c]);
+	}
+}
+
+/* All keys of the range. */
+void attend_transposed(Tile tile, KeyRange range, uint cached)
+{
+	if (gl_LocalInvocationIndex == 0) {
+		own_tile = tile;
+		own_range = range;
+		store_word(zero_word, 0, NON_PRIVATE_POINTER);
+	}
+	workgroup_exchange();
+	uint subgroup = gl_SubgroupID + load_word(zero_word, NON_PRIVATE_POINTER);
+	store_word(row_ends[subgroup * config_subgroup + lane()], row_keys(tile, lane_row(subgroup)), NON_PRIVATE_POINTER);
+	share_queries(tile, subgroup);
+	workgroup_exchange();
+	reference = 0.0;
+	lane_sum = 0.0;
+	[[unroll]] for (uint c = 0; c < part_tiles; c++)
+		outputs[c] = as_product(MatrixSum(0.0));
+	uvec2 k = address(tile.k, range.first, config_head_dim * WEIGHT_BYTES);
+	uvec2 v = address(tile.v, range.first, config_head_dim * WEIGHT_BYTES);
+	/* Keys that all rows of the subgroup see, and those that any sees. */
+	uint own_seen = row_keys(tile, row_block(subgroup) * config_matrix_n);
+	uint own_end = row_keys(tile, row_block(subgroup) * config_matrix_n + config_matrix_n - 1);
+	uint first = range.first, end = range.end;
+	[[dont_unroll]] for (uint key = first; key < end; key += config_columns) {
+		stage_pass(k, v, cached - 1 - key);
+		bool is_seen = key < own_end;
+		handle_staged_keys(key, is_seen && (key == first || key + config_columns > own_seen), is_seen);
+		k = address(k, config_columns, config_head_dim * WEIGHT_BYTES);
+		v = address(v, config_columns, config_head_dim * WEIGHT_BYTES);
+	}
+}
+
+/* Adds what the earlier key ranges left, and leaves the sums to the next, or divides if there is none. */
+void store_transposed()
+{
+	Tile tile = own_tile;
+	KeyRange range = own_range;
+	uint subgroup = gl_SubgroupID + load_word(zero_word, NON_PRIVATE_POINTER), row = lane_row(subgroup);
+	/* As the other paths leave it: a row that saw no key has `no_score` and no sum. */
+	float largest = lane_sum > 0.0 ? reference : no_score;
+	RowMerge merge = RowMerge(largest, lane_sum, 1.0 / lane_sum, 0.0);
+	if (config_split != 0) {
+		merge = row_merge(tile, range, row, largest, lane_sum);
+		barrier(); /* every lane has read `state` */
+	}
+	if (!row_exists(tile, row))
+		return; /* it would merge the last one twice */
+	if (config_split != 0 && channel_part(subgroup) == 0)
+		store_state(tile, row, merge);
+	uint base = row_o(tile, row), first = channel_part(subgroup) * part_tiles * config_matrix_m;
+	[[unroll]] for (uint c = 0; c < part_tiles; c++)
+		[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
+			if (first + c * config_matrix_m + i < config_head_dim)
+				merge_output(range, base + first + c * config_matrix_m + i, merge, outputs[c][i]);
+}
+
+#endif
