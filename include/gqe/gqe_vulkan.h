@@ -23,8 +23,8 @@ typedef struct gqe_vulkan_import {
 	 */
 	PFN_vkGetInstanceProcAddr get_instance_proc_addr;
 	/*
-	 * The application's device, of Vulkan 1.2 or later, with the instance and physical device that it was made from; all three
-	 * outlive the context. gqe_context_params.device and .validation are ignored then.
+	 * The application's device, of Vulkan 1.2 or later as its instance is, with the instance and physical device that it was
+	 * made from; all three outlive the context. gqe_context_params.device and .validation are ignored then.
 	 */
 	VkInstance instance;
 	VkPhysicalDevice physical_device; /* of instance */
@@ -43,16 +43,23 @@ typedef struct gqe_vulkan_import {
 	void (*lock_queue)(void *user);
 	void (*unlock_queue)(void *user); /* both or neither */
 	void *lock_user;                  /* `user` of both */
+	/*
+	 * VkApplicationInfo.apiVersion of the instance, which Vulkan does not tell; the same here for
+	 * gqe_vulkan_requirements_create and for the device made by them. What is core beyond it is not used, whatever the device
+	 * has. 0: at least 1.2, or 1.3 with a VkPhysicalDeviceVulkan13Features in device_info. Of a 1.3 instance say so: the path
+	 * matrix2 needs it, and everything else where a driver has a part of 1.3 in core only. Below 1.2: GQE_ERROR_USAGE.
+	 */
+	uint32_t api_version;
 } gqe_vulkan_import;
 
 /* What a device should be made with so that every kernel path of its hardware can be used. */
 typedef struct gqe_vulkan_requirements {
-	uint32_t api_version;     /* VkApplicationInfo.apiVersion: at least this */
+	uint32_t api_version;     /* VkApplicationInfo.apiVersion: at least this; more is to be stated in the import */
 	uint32_t queue_family;    /* one with compute, without graphics where there is such */
 	uint32_t extension_count; /* of extensions */
 	/*
-	 * Extensions to enable, [extension_count], as VkDeviceCreateInfo takes them; the device has them all. None is
-	 * indispensable: without one, its kernel path is not used.
+	 * Extensions to enable, [extension_count], as VkDeviceCreateInfo takes them; the device has them all, some in core too.
+	 * None is indispensable: without one, its kernel path is not used.
 	 */
 	const char *const *extensions;
 	/*
