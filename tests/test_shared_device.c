@@ -240,6 +240,31 @@ static void submits_wait_for_and_signal_semaphores(void **state)
 		app_free_buffer(app, &io[i]);
 }
 
+static void submits_without_a_semaphore_are_refused(void **state)
+{
+	(void)state;
+	gqe_error error = {0};
+	struct app_buffer x = app_make_buffer(&test.app, test.count * sizeof(float), 0);
+	struct app_buffer y = app_make_buffer(&test.app, test.count * sizeof(float), 0);
+	gqe_layer *layer = layer_with_cache(NULL);
+	const gqe_vulkan_layer_io io = {.size = sizeof(io), .tokens = TOKENS, .x = x.piece, .y = y.piece};
+	const gqe_vulkan_semaphore none = {VK_NULL_HANDLE, 1};
+	gqe_vulkan_submit submit = {.size = sizeof(submit), .wait_count = 1, .waits = &none};
+	assert_status(gqe_layer_submit(layer, &io, &submit, &error), GQE_ERROR_USAGE, &error);
+	assert_non_null(strstr(error.message, "waits[0].semaphore is VK_NULL_HANDLE"));
+	submit = (gqe_vulkan_submit){.size = sizeof(submit), .signal_count = 1, .signals = &none};
+	assert_status(gqe_layer_submit(layer, &io, &submit, &error), GQE_ERROR_USAGE, &error);
+	assert_non_null(strstr(error.message, "signals[0].semaphore is VK_NULL_HANDLE"));
+	submit.signals = NULL;
+	assert_status(gqe_layer_submit(layer, &io, &submit, &error), GQE_ERROR_USAGE, &error);
+	assert_status(gqe_layer_submit(NULL, &io, NULL, &error), GQE_ERROR_USAGE, &error);
+	assert_status(gqe_layer_submit(layer, NULL, NULL, &error), GQE_ERROR_USAGE, &error);
+	assert_int_equal(gqe_layer_position(layer), 0);
+	gqe_layer_destroy(&layer);
+	app_free_buffer(&test.app, &x);
+	app_free_buffer(&test.app, &y);
+}
+
 static void wrong_buffers_are_refused(void **state)
 {
 	(void)state;
@@ -433,6 +458,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(layers_are_recorded_between_the_applications_commands, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_imported_cache_may_be_f16, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(submits_wait_for_and_signal_semaphores, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(submits_without_a_semaphore_are_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wrong_buffers_are_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wrong_imports_are_refused, set_up, tear_down),
 		cmocka_unit_test(a_device_with_less_does_less),

@@ -16,6 +16,8 @@
  *  - Ownership. What `gqe_X_create`, `gqe_X_open` or `gqe_X_load` returns is released by `gqe_X_destroy(&x)`, which sets the
  *    pointer to NULL and accepts a pointer to NULL. Pointers passed in are read during the call only, unless said otherwise.
  *  - Order. A context outlives the models, layers and sessions made from it; a model outlives its sessions.
+ *  - NULL. A required pointer that is NULL is GQE_ERROR_USAGE. Functions that return no status take NULL for an object, too: they
+ *    do nothing, or return NULL, 0 or zeros.
  *  - Params structs. The first field is `size` = sizeof of the struct; a field left zero means its default. A struct from an older
  *    header (a smaller `size`) is accepted, a `size` of 0 is GQE_ERROR_USAGE.
  *  - Threads. There is no global state: different contexts are independent. Each function is of one of these kinds:
@@ -359,7 +361,7 @@ typedef struct gqe_tensor_file gqe_tensor_file;
 GQE_API gqe_status gqe_tensor_file_open(const char *path, gqe_tensor_file **file, gqe_error *error);
 /* Closes the file; its tensors are gone. */
 GQE_API void gqe_tensor_file_destroy(gqe_tensor_file **file);
-/* Tensors, owned by the file; the names and data live as long as it. [any] */
+/* Tensors, owned by the file; the names and data live as long as it. `count` may be NULL. [any] */
 GQE_API const gqe_tensor *gqe_tensor_file_tensors(const gqe_tensor_file *file, size_t *count);
 /* The tensor of that name, or NULL. [any] */
 GQE_API const gqe_tensor *gqe_tensor_file_find(const gqe_tensor_file *file, const char *name);
@@ -512,7 +514,7 @@ GQE_API gqe_status gqe_model_files_open(const char *folder, gqe_model_files **fi
 GQE_API void gqe_model_files_destroy(gqe_model_files **files);
 /* The config; lives as long as the files. [any] */
 GQE_API const gqe_model_config *gqe_model_files_config(const gqe_model_files *files);
-/* All tensors, [*count], owned by the files; the names and data live as long as they. [any] */
+/* All tensors, [*count], owned by the files; the names and data live as long as they. `count` may be NULL. [any] */
 GQE_API const gqe_tensor *gqe_model_files_tensors(const gqe_model_files *files, size_t *count);
 
 /* Bytes of device memory, as the library allocates it; within 5% of what gqe_context_memory reports afterwards. */

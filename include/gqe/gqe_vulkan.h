@@ -128,7 +128,7 @@ GQE_API gqe_status gqe_layer_record(gqe_layer *layer, VkCommandBuffer commands, 
  * (vkQueueWaitIdle): Mesa 25.0 still reads it for a moment after its last value can be seen.
  */
 typedef struct gqe_vulkan_semaphore {
-	VkSemaphore semaphore; /* of type VK_SEMAPHORE_TYPE_TIMELINE */
+	VkSemaphore semaphore; /* of type VK_SEMAPHORE_TYPE_TIMELINE; VK_NULL_HANDLE is GQE_ERROR_USAGE */
 	uint64_t value;        /* waited for, or set */
 } gqe_vulkan_semaphore;
 

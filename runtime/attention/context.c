@@ -184,6 +184,8 @@ const gqe_device_info *gqe_context_device(const gqe_context *context)
 
 void gqe_context_memory(const gqe_context *context, gqe_memory_info *info)
 {
+	if (info == NULL)
+		return;
 	*info = (gqe_memory_info){0};
 	if (context != NULL && context->vulkan != NULL) {
 		const struct gqe_memory_accounting memory = gqe_vulkan_memory(context->vulkan);
@@ -235,7 +237,7 @@ struct gqe_verdicts *gqe_context_verdicts(const gqe_context *context)
 
 uint32_t gqe_context_path_checks(const gqe_context *context, gqe_path_check checks[GQE_MAX_PATH_CHECKS])
 {
-	if (context == NULL || context->vulkan == NULL)
+	if (context == NULL || context->vulkan == NULL || checks == NULL)
 		return 0;
 	return gqe_verdicts_report(context->verdicts, &context->vulkan->capabilities, checks);
 }

@@ -239,25 +239,27 @@ gqe_status gqe_session_prefill(gqe_session *session, const gqe_prefill_params *c
 
 const float *gqe_session_logits(const gqe_session *session)
 {
-	return session->has_logits ? session->logits : NULL;
+	return session != NULL && session->has_logits ? session->logits : NULL;
 }
 
 uint32_t gqe_session_position(const gqe_session *session)
 {
-	return session->position;
+	return session != NULL ? session->position : 0;
 }
 
 uint32_t gqe_session_chunk(const gqe_session *session)
 {
-	return session->chunk;
+	return session != NULL ? session->chunk : 0;
 }
 
 gqe_status gqe_session_rewind(gqe_session *session, uint32_t position, gqe_error *error)
 {
-	if (session == NULL || position > session->position)
+	if (session == NULL)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_session_rewind: session is NULL");
+	if (position > session->position)
 		return gqe_fail(error, GQE_ERROR_USAGE,
-				"gqe_session_rewind: the sequence has %u tokens, it cannot be shortened to %u",
-				session == NULL ? 0 : session->position, position);
+				"gqe_session_rewind: the sequence has %u tokens, it cannot be shortened to %u", session->position,
+				position);
 	session->position = position;
 	session->has_logits = false;
 	if (position == 0 && session->stats != NULL) {
@@ -269,7 +271,8 @@ gqe_status gqe_session_rewind(gqe_session *session, uint32_t position, gqe_error
 
 void gqe_session_cancel(gqe_session *session)
 {
-	atomic_store(&session->cancelled, true);
+	if (session != NULL)
+		atomic_store(&session->cancelled, true);
 }
 
 static gqe_status check_routing(const gqe_session *session, uint32_t layer, const char *function, gqe_error *error)
