@@ -277,6 +277,18 @@ static void wrong_buffers_are_refused(void **state)
 	assert_status(gqe_layer_record(layer, commands, &io, &error), GQE_ERROR_USAGE, &error);
 	io.y = (gqe_vulkan_buffer){0};
 	assert_status(gqe_layer_record(layer, commands, &io, &error), GQE_ERROR_USAGE, &error);
+	const gqe_vulkan_buffer outside[] = {
+		{buffer.piece.buffer, 0, buffer.piece.size + (1u << 20)},
+		{buffer.piece.buffer, 1u << 20, buffer.piece.size},
+		{buffer.piece.buffer, (VkDeviceSize)0 - 16, buffer.piece.size}, /* offset + size overflow */
+		{buffer.piece.buffer, 16, VK_WHOLE_SIZE},
+	};
+	for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
+		io.y = outside[i];
+		assert_status(gqe_layer_record(layer, commands, &io, &error), GQE_ERROR_USAGE, &error);
+		assert_non_null(strstr(error.message, "y: "));
+		assert_non_null(strstr(error.message, "leave their buffer"));
+	}
 	io.y = buffer.piece;
 	io.x.offset = 4;
 	assert_status(gqe_layer_record(layer, commands, &io, &error), GQE_ERROR_USAGE, &error);
@@ -295,11 +307,15 @@ static void wrong_buffers_are_refused(void **state)
 	gqe_layer_params params = layer_params(NULL);
 	assert_ok(gqe_vulkan_kv_cache_bytes(&params, &cache_bytes, &error), &error);
 	struct app_buffer half = app_make_buffer(&test.app, cache_bytes, 0);
-	const gqe_vulkan_kv_cache cache = {half.piece, half.piece};
+	gqe_vulkan_kv_cache cache = {half.piece, half.piece};
 	params.kv_cache = &cache;
 	assert_status(gqe_layer_create(test.context, &params, &layer, &error), GQE_ERROR_USAGE, &error);
 	assert_null(layer);
 	assert_non_null(strstr(error.message, "overlaps"));
+	cache.v.offset = 1u << 20;
+	assert_status(gqe_layer_create(test.context, &params, &layer, &error), GQE_ERROR_USAGE, &error);
+	assert_null(layer);
+	assert_non_null(strstr(error.message, "kv_cache.v"));
 	app_free_buffer(&test.app, &half);
 }
 
@@ -381,6 +397,39 @@ static void the_chain_tells_the_version(void **state)
 	tear_down(NULL);
 }
 
+/* A pass would overwrite what it reads. */
+static void passes_over_the_imported_cache_are_refused(void **state)
+{
+	(void)state;
+	gqe_error error = {0};
+	uint64_t cache_bytes = 0;
+	const gqe_layer_params params = layer_params(NULL);
+	const uint64_t bytes = test.count * sizeof(float);
+	assert_ok(gqe_vulkan_kv_cache_bytes(&params, &cache_bytes, &error), &error);
+	struct app_buffer all = app_make_buffer(&test.app, 2 * cache_bytes + bytes, 0);
+	struct app_buffer other = app_make_buffer(&test.app, bytes, 0);
+	const gqe_vulkan_kv_cache cache = {{all.piece.buffer, 0, cache_bytes}, {all.piece.buffer, cache_bytes, cache_bytes}};
+	const gqe_vulkan_buffer last = {all.piece.buffer, 2 * cache_bytes - 16, bytes};
+	const gqe_vulkan_buffer behind = {all.piece.buffer, 2 * cache_bytes, bytes};
+	gqe_layer *layer = layer_with_cache(&cache);
+	gqe_vulkan_layer_io io = {.size = sizeof(io), .tokens = TOKENS, .x = other.piece, .y = last};
+	assert_status(gqe_layer_submit(layer, &io, NULL, &error), GQE_ERROR_USAGE, &error);
+	assert_non_null(strstr(error.message, "y overlaps the layer's kv_cache"));
+	io.x = last;
+	io.y = other.piece;
+	assert_status(gqe_layer_submit(layer, &io, NULL, &error), GQE_ERROR_USAGE, &error);
+	assert_non_null(strstr(error.message, "x overlaps the layer's kv_cache"));
+	memcpy(other.host, test.x, bytes);
+	io.x = other.piece;
+	io.y = behind;
+	assert_ok(gqe_layer_submit(layer, &io, NULL, &error), &error);
+	assert_int_equal(test.app.vkQueueWaitIdle(test.app.queue), VK_SUCCESS);
+	assert_memory_equal((char *)all.host + behind.offset, test.want, bytes);
+	gqe_layer_destroy(&layer);
+	app_free_buffer(&test.app, &other);
+	app_free_buffer(&test.app, &all);
+}
+
 static void use_queue(void *user)
 {
 	(void)user;
@@ -460,6 +509,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(submits_wait_for_and_signal_semaphores, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(submits_without_a_semaphore_are_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wrong_buffers_are_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(passes_over_the_imported_cache_are_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wrong_imports_are_refused, set_up, tear_down),
 		cmocka_unit_test(a_device_with_less_does_less),
 		cmocka_unit_test(instances_of_every_version_do),

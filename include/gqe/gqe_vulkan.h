@@ -82,11 +82,16 @@ GQE_API void gqe_vulkan_requirements_destroy(gqe_vulkan_requirements **requireme
 /*
  * A piece of a buffer of the application, made with VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT and bound to memory with
  * VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT.
+ *
+ * Detected, GQE_ERROR_USAGE: VK_NULL_HANDLE, a piece that is too small or not aligned, one that ends beyond the memory that
+ * vkGetBufferMemoryRequirements asks for (a piece that leaves the buffer by less than the driver's padding is let through),
+ * and x, y, K and V that overlap. Cannot be detected: a buffer of another device, or destroyed, or made without that usage, or
+ * bound to no memory or memory without that flag, and memory that something else uses at the same time.
  */
 typedef struct gqe_vulkan_buffer {
 	VkBuffer buffer;     /* of the import's device */
 	VkDeviceSize offset; /* a multiple of 16 */
-	VkDeviceSize size;   /* at least what the tensor needs */
+	VkDeviceSize size;   /* at least what the tensor needs; not VK_WHOLE_SIZE */
 } gqe_vulkan_buffer;
 
 /*
@@ -107,7 +112,7 @@ typedef struct gqe_vulkan_layer_io {
 	size_t size;         /* sizeof(gqe_vulkan_layer_io) */
 	uint32_t tokens;     /* T: tokens appended to each of the B sequences, 1...chunk */
 	gqe_vulkan_buffer x; /* in  [B, T, d] f32 */
-	gqe_vulkan_buffer y; /* out [B, T, d] f32; no part of x */
+	gqe_vulkan_buffer y; /* out [B, T, d] f32; apart from x; both apart from the kv_cache */
 } gqe_vulkan_layer_io;
 
 /*

@@ -31,7 +31,7 @@ static gqe_status import_cache(gqe_layer *layer, const gqe_vulkan_kv_cache *from
 	gqe_status status = gqe_buffer_import(vulkan, &from->k, bytes, "kv_cache.k", &layer->cache.k, error);
 	if (status == GQE_OK)
 		status = gqe_buffer_import(vulkan, &from->v, bytes, "kv_cache.v", &layer->cache.v, error);
-	if (status == GQE_OK && gqe_buffers_overlap(&layer->cache.k, &layer->cache.v, bytes))
+	if (status == GQE_OK && gqe_buffers_overlap(&layer->cache.k, &layer->cache.v))
 		status = gqe_fail(error, GQE_ERROR_USAGE, "kv_cache: v overlaps k; give it memory of its own");
 	return status;
 }

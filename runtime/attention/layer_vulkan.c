@@ -6,6 +6,13 @@ struct pass {
 	struct gqe_buffer x, y;
 };
 
+/* The library's own memory cannot be named by an application. */
+static bool overlaps_cache(const gqe_layer *layer, const struct gqe_buffer *piece)
+{
+	return layer->cache_is_imported &&
+	       (gqe_buffers_overlap(piece, &layer->cache.k) || gqe_buffers_overlap(piece, &layer->cache.v));
+}
+
 /* Checks and imports; then the layer's steps hold the pass. */
 static gqe_status append_pass(gqe_layer *layer, const gqe_vulkan_layer_io *caller_io, const char *call, struct pass *pass,
 			      gqe_error *error)
@@ -24,8 +31,12 @@ static gqe_status append_pass(gqe_layer *layer, const gqe_vulkan_layer_io *calle
 	status = gqe_buffer_import(vulkan, &pass->io.x, bytes, "x", &pass->x, error);
 	if (status == GQE_OK)
 		status = gqe_buffer_import(vulkan, &pass->io.y, bytes, "y", &pass->y, error);
-	if (status == GQE_OK && gqe_buffers_overlap(&pass->x, &pass->y, bytes))
+	if (status == GQE_OK && gqe_buffers_overlap(&pass->x, &pass->y))
 		status = gqe_fail(error, GQE_ERROR_USAGE, "%s: y overlaps x; give it memory of its own", call);
+	if (status == GQE_OK && overlaps_cache(layer, &pass->x))
+		status = gqe_fail(error, GQE_ERROR_USAGE, "%s: x overlaps the layer's kv_cache; give it memory of its own", call);
+	if (status == GQE_OK && overlaps_cache(layer, &pass->y))
+		status = gqe_fail(error, GQE_ERROR_USAGE, "%s: y overlaps the layer's kv_cache; give it memory of its own", call);
 	if (status != GQE_OK)
 		return status;
 	gqe_steps_lend(layer->steps, &pass->x);
