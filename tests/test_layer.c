@@ -267,7 +267,7 @@ static void a_prefix_without_y_is_seen(void **state)
 	}
 }
 
-/* The last of a million positions: RoPE's angles must still be right (spec section 2, step 4). */
+/* The last of a million positions: RoPE's angles must still be right. */
 static void rope_is_right_at_position_1048575(void **state)
 {
 	struct contexts *contexts = *state;

@@ -64,8 +64,13 @@ typedef struct gqe_vulkan_requirements {
 	const char *const *extensions;
 	/*
 	 * VkDeviceCreateInfo.pNext: a chain of feature structs with what to enable and nothing else; the device has it all. An
-	 * application that has structs of these types itself sets in them what is set here. Of all these only bufferDeviceAddress
-	 * of VkPhysicalDeviceVulkan12Features is indispensable, and timelineSemaphore for gqe_layer_submit.
+	 * application that has structs of these types itself sets in them what is set here. Vulkan allows no struct beside one
+	 * that it was merged into: beside VkPhysicalDeviceVulkan11Features and VkPhysicalDeviceVulkan12Features, which are here,
+	 * none of VkPhysicalDevice16BitStorageFeatures, VkPhysicalDeviceTimelineSemaphoreFeatures and the like, whose members are
+	 * set in them instead; and with a VkPhysicalDeviceVulkan13Features of the application's, what is in
+	 * VkPhysicalDeviceSubgroupSizeControlFeatures and VkPhysicalDeviceMaintenance4Features here is set there, and these are
+	 * left out. Of all these only bufferDeviceAddress is indispensable, and timelineSemaphore for gqe_layer_submit with
+	 * semaphores.
 	 */
 	const void *features;
 } gqe_vulkan_requirements;
@@ -97,7 +102,9 @@ typedef struct gqe_vulkan_buffer {
 /*
  * For gqe_layer_params.kv_cache: K and V of every head, [B, heads, max_tokens, d_h] each, in the layer's dtype. Owned by the
  * application, which keeps them as long as the layer. For gqe_layer_seek to a greater position they also need
- * VK_BUFFER_USAGE_TRANSFER_DST_BIT.
+ * VK_BUFFER_USAGE_TRANSFER_DST_BIT. Passes write them in VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT with VK_ACCESS_SHADER_WRITE_BIT,
+ * gqe_layer_seek in VK_PIPELINE_STAGE_TRANSFER_BIT with VK_ACCESS_TRANSFER_WRITE_BIT: a barrier from there stands before commands
+ * of the application's that read or copy them, unless they wait for a signal of gqe_layer_submit.
  */
 typedef struct gqe_vulkan_kv_cache {
 	gqe_vulkan_buffer k; /* the keys */
@@ -120,9 +127,12 @@ typedef struct gqe_vulkan_layer_io {
  * import's queue family. The layer's position advances at once: what is recorded is to be executed once, in the order of recording,
  * before any other function computes with the layer, and before the layer is destroyed.
  *
- * Barriers. Before: writes of x by other stages than compute shaders and transfers must be made visible to
- * VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT; this pass waits for earlier compute and transfer commands by
- * itself. After: y is written by VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT, and no barrier follows.
+ * Barriers. Before: writes of x, or of an imported KV cache, by other stages than compute shaders and transfers must be made
+ * visible to VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT; this pass waits for earlier compute and transfer
+ * commands by itself. After: y, and K and V of the new tokens in an imported KV cache, are written by
+ * VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT, and no barrier follows: the application makes one before
+ * anything of its own reads or copies them, and before it writes x again an execution barrier from
+ * VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT (no access) to the stage that writes, as this pass may still read x.
  *
  * The work is not divided into short submits: the application that submits it decides.
  */
@@ -137,7 +147,7 @@ typedef struct gqe_vulkan_semaphore {
 	uint64_t value;        /* waited for, or set */
 } gqe_vulkan_semaphore;
 
-/* What gqe_layer_submit waits for and signals. */
+/* What gqe_layer_submit waits for and signals; NULL: nothing, which a device without timelineSemaphore can do too. */
 typedef struct gqe_vulkan_submit {
 	size_t size;                         /* sizeof(gqe_vulkan_submit) */
 	uint32_t wait_count;                 /* at most 16 */
@@ -148,8 +158,9 @@ typedef struct gqe_vulkan_submit {
 
 /*
  * Submits one pass of a layer to the import's queue, after the waits, and returns before it has run; the signals follow it, and
- * with them y is visible to all that waits for them. Waits on the host until the layer's gqe_layer_submit before has finished, as
- * does gqe_layer_destroy. Functions that compute with the layer afterwards use the same queue and so come after it.
+ * with them y, and what it wrote to an imported KV cache, are visible to all that waits for them; x may be written again then.
+ * Waits on the host until the layer's gqe_layer_submit before has finished, as does gqe_layer_destroy. Functions that compute with
+ * the layer afterwards use the same queue and so come after it.
  */
 GQE_API gqe_status gqe_layer_submit(gqe_layer *layer, const gqe_vulkan_layer_io *io, const gqe_vulkan_submit *submit,
 				    gqe_error *error);
