@@ -489,7 +489,25 @@ static void a_device_with_less_does_less(void **state)
 	forward(layer, TOKENS, test.x, y, NULL, NULL);
 	assert_close(y, test.want, test.count, TOLERANCE_F32, "scalar path on a plain device");
 	free(y);
+
+	/* Without timelineSemaphore there are submits without semaphores. */
+	struct app_buffer in = app_make_buffer(&test.app, test.count * sizeof(float), 0);
+	struct app_buffer out = app_make_buffer(&test.app, test.count * sizeof(float), 0);
+	const gqe_vulkan_layer_io io = {.size = sizeof(io), .tokens = TOKENS, .x = in.piece, .y = out.piece};
+	memcpy(in.host, test.x, test.count * sizeof(float));
+	assert_ok(gqe_layer_seek(layer, 0, &error), &error);
+	assert_ok(gqe_layer_submit(layer, &io, NULL, &error), &error);
+	assert_int_equal(test.app.vkQueueWaitIdle(test.app.queue), VK_SUCCESS);
+	assert_close(out.host, test.want, test.count, TOLERANCE_F32, "a submit without semaphores");
+	app_free_buffer(&test.app, &in);
+	app_free_buffer(&test.app, &out);
 	gqe_layer_destroy(&layer);
+
+	gqe_layer_params f16 = layer_params(NULL);
+	f16.dtype = GQE_DTYPE_F16;
+	assert_status(gqe_layer_create(test.context, &f16, &layer, &error), GQE_ERROR_NO_DEVICE, &error);
+	assert_non_null(strstr(error.message, "storageBuffer16BitAccess"));
+	assert_non_null(strstr(error.message, "is not enabled on the application's device"));
 	tear_down(NULL);
 }
 

@@ -263,7 +263,14 @@ gqe_status gqe_context_check_dtype(const gqe_context *context, gqe_dtype *dtype,
 		*dtype = GQE_DTYPE_F32;
 	if (*dtype != GQE_DTYPE_F32 && *dtype != GQE_DTYPE_F16)
 		return gqe_fail(error, GQE_ERROR_USAGE, "dtype %s cannot be computed with; use f32 or f16", gqe_dtype_name(*dtype));
-	if (*dtype == GQE_DTYPE_F16 && context->vulkan != NULL && !context->vulkan->capabilities.storage16)
+	const bool lacks_f16 = *dtype == GQE_DTYPE_F16 && context->vulkan != NULL && !context->vulkan->capabilities.storage16;
+	if (lacks_f16 && context->vulkan->device_is_imported)
+		return gqe_fail(
+			error, GQE_ERROR_NO_DEVICE,
+			"the feature storageBuffer16BitAccess, which f16 needs, is not enabled on the application's device '%s'; "
+			"enable it where gqe_vulkan_requirements_create lists it, or use f32",
+			context->vulkan->info.name);
+	if (lacks_f16)
 		return gqe_fail(error, GQE_ERROR_NO_DEVICE,
 				"the device '%s' has no 16-bit storage, which f16 needs; use f32 or another device",
 				context->vulkan->info.name);

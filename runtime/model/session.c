@@ -5,6 +5,8 @@
 
 #include "model/model.h"
 
+#define MIB (1024.0 * 1024.0)
+
 struct gqe_session {
 	gqe_model *model;
 	uint32_t max_tokens, chunk;
@@ -52,11 +54,12 @@ static gqe_status create_on_device(gqe_session *session, const gqe_session_param
 	if (status != GQE_OK)
 		return status;
 	if (total > available)
-		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY,
-				"a session of %u tokens in chunks of %u needs %llu MiB on '%s'; %llu MiB of the limit of %llu MiB "
-				"are free; use a shorter context, a smaller chunk, f16, or a higher memory limit",
-				params->max_tokens, session->chunk, (unsigned long long)(total >> 20), vulkan->info.name,
-				(unsigned long long)(available >> 20), (unsigned long long)(memory.limit >> 20));
+		return gqe_fail(
+			error, GQE_ERROR_OUT_OF_MEMORY,
+			"a session of %u tokens in chunks of %u needs %.1f MiB (%llu bytes) on '%s'; %.1f MiB (%llu bytes) of "
+			"the limit of %.1f MiB are free; use a shorter context, a smaller chunk, f16, or a higher memory limit",
+			params->max_tokens, session->chunk, total / MIB, (unsigned long long)total, vulkan->info.name,
+			available / MIB, (unsigned long long)available, memory.limit / MIB);
 	return gqe_device_session_create(vulkan, &session->device, &model->device, params->max_tokens, session->chunk,
 					 params->keep_routing, error);
 }
