@@ -469,13 +469,13 @@ typedef struct gqe_layer_params {
 	gqe_dtype dtype;
 	uint32_t batch; /* B, 0: 1 */
 	/*
-	 * Capacity of the KV cache, in tokens a sequence; required. Kernels have 32-bit indices: max_tokens * d_h may be 2^31 - 1,
-	 * and so may B * chunk times the widest row of a pass (d, N, or d_h times the heads of Q, of K, or the slots). More is
-	 * GQE_ERROR_USAGE.
+	 * Capacity of the KV cache, in tokens a sequence; required. Kernels have 32-bit indices, so these may be 2^31 - 1:
+	 * max_tokens * d_h, and B * chunk times the widest row of a pass (d, N, or d_h times the heads of Q, of K, or the slots);
+	 * and this 2^32 - 1: B * max_tokens times the heads of the cache. More is GQE_ERROR_USAGE.
 	 */
 	uint32_t max_tokens;
-	uint32_t chunk; /* most tokens a sequence in one gqe_layer_forward; sizes the scratch memory; at most max_tokens, which 0
-			   is, too */
+	/* Most tokens a sequence in one pass; sizes the scratch memory. 0, or more than max_tokens: max_tokens. */
+	uint32_t chunk;
 	const struct gqe_vulkan_kv_cache *kv_cache; /* <gqe/gqe_vulkan.h>: the application's; NULL: the layer's own */
 } gqe_layer_params;
 
@@ -578,8 +578,11 @@ typedef struct gqe_memory_estimate {
 typedef struct gqe_session_params {
 	size_t size;         /* sizeof(gqe_session_params) */
 	uint32_t max_tokens; /* capacity of the KV cache, prompt and generated tokens together; required; as in gqe_layer_params */
-	uint32_t chunk;    /* tokens in one pass of a prefill; 0: chosen by memory, at most 512. Never more than max_tokens, or than
-			      32-bit indices reach: gqe_session_chunk says what it is */
+	/*
+	 * Tokens in one pass of a prefill; 0: chosen by memory, at most 512. More than max_tokens, or than 32-bit indices reach,
+	 * is as much as that; gqe_session_chunk tells.
+	 */
+	uint32_t chunk;
 	bool keep_routing; /* keep every token's experts for gqe_session_routing (4 bytes * layers * G * k a token on the host) */
 } gqe_session_params;
 

@@ -100,7 +100,8 @@ typedef struct gqe_vulkan_buffer {
 } gqe_vulkan_buffer;
 
 /*
- * For gqe_layer_params.kv_cache: K and V of every head, [B, heads, max_tokens, d_h] each, in the layer's dtype. Owned by the
+ * For gqe_layer_params.kv_cache: K and V of every head, [B, heads, max_tokens, d_h] each, in the layer's dtype; heads are the G
+ * groups', and last the shared head's with GQE_SHARED_KV_DEDICATED or GQE_SHARED_KV_MEAN. Owned by the
  * application, which keeps them as long as the layer. For gqe_layer_seek to a greater position they also need
  * VK_BUFFER_USAGE_TRANSFER_DST_BIT. Passes write them in VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT with VK_ACCESS_SHADER_WRITE_BIT,
  * gqe_layer_seek in VK_PIPELINE_STAGE_TRANSFER_BIT with VK_ACCESS_TRANSFER_WRITE_BIT: a barrier from there stands before commands
