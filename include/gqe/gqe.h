@@ -577,7 +577,8 @@ typedef struct gqe_memory_estimate {
 /* For gqe_session_create. */
 typedef struct gqe_session_params {
 	size_t size;         /* sizeof(gqe_session_params) */
-	uint32_t max_tokens; /* capacity of the KV cache, prompt and generated tokens together; required; as in gqe_layer_params */
+	uint32_t max_tokens; /* capacity of the KV cache, prompt and generated tokens together; required; on a device as in
+				gqe_layer_params */
 	/*
 	 * Tokens in one pass of a prefill; 0: chosen by memory, at most 512. More than max_tokens, or than 32-bit indices reach,
 	 * is as much as that; gqe_session_chunk tells.
