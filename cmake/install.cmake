@@ -24,7 +24,8 @@ install(FILES ${package_build_dir}/gqe-config.cmake ${package_build_dir}/gqe-con
 # What the exported target of a static library says to CMake, in pkg-config's words.
 file(RELATIVE_PATH pc_to_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 string(REGEX REPLACE "/$" "" pc_to_prefix ${pc_to_prefix})
-set(private_libs ${CMAKE_THREAD_LIBS_INIT} m ${CMAKE_DL_LIBS})
+# -pthread always: a library built where libc has the threads may be linked where it does not.
+set(private_libs -pthread m ${CMAKE_DL_LIBS})
 list(TRANSFORM private_libs PREPEND -l REGEX "^[^-]")
 list(JOIN private_libs " " private_libs)
 if(BUILD_SHARED_LIBS)

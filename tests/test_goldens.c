@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define GOLDEN_COUNT 24
-/* large_logits has scores of several hundred, where float32's own rounding is that much larger (spec section 4). */
+/* large_logits has scores of several hundred, where float32's own rounding is that much larger. */
 #define TOLERANCE_F32_LARGE_LOGITS 3e-5
 #define TOLERANCE_F16_LARGE_LOGITS 8e-2
 

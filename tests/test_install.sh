@@ -64,6 +64,7 @@ check_found() {
 
     flags=$([ "$1" = shared ] || echo --static)
     pc=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config $flags --cflags --libs gqe)
+    [[ $1 = shared || " $pc " == *" -pthread "* ]] || fail "gqe.pc's private libraries lack -pthread: $pc"
     # shellcheck disable=SC2086
     quietly "$CC" -std=c11 "$example/main.c" $pc -lm -o "$work/minimal-$1"
     LD_LIBRARY_PATH=$prefix/lib check_example "$work/minimal-$1"

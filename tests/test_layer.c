@@ -1,6 +1,7 @@
 /* A layer against the reference and against itself: random configs, chunks, decode, batches, seeking, reruns. */
 #include "support/layer_fixture.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,7 +268,40 @@ static void a_prefix_without_y_is_seen(void **state)
 	}
 }
 
-/* The last of a million positions: RoPE's angles must still be right (spec section 2, step 4). */
+/* NaN or infinity in any tensor: computed with as with other values, and nothing but values goes wrong. */
+static void values_are_not_looked_at(void **state)
+{
+	struct contexts *contexts = *state;
+	struct random random = {21};
+	enum { TOKENS = 9 };
+	const gqe_layer_config config = small_layer_config();
+	struct layer_fixture fixture;
+	fixture_init(&fixture, &config, false, &random);
+	const size_t width = config.hidden_size, slots = fixture_selected(&fixture);
+	float *x = draw_input(&fixture, TOKENS, &random), *y = must_allocate(TOKENS * width * sizeof(float));
+	int32_t *experts = must_allocate(TOKENS * slots * sizeof(int32_t));
+	for (size_t i = 0; i < fixture.tensor_count; i++)
+		for (int infinite = 0; infinite < 2; infinite++) {
+			float *value = (float *)fixture.tensors[i].data, kept = *value;
+			*value = infinite ? INFINITY : NAN;
+			gqe_layer *layer = make_layer(contexts->device, &fixture, GQE_DTYPE_F32, 1, TOKENS, TOKENS);
+			forward(layer, TOKENS, x, y, experts, NULL);
+			gqe_layer_destroy(&layer);
+			*value = kept;
+			size_t finite = 0;
+			for (size_t j = 0; j < TOKENS * width; j++)
+				finite += isfinite(y[j]) != 0;
+			assert_true(finite < TOKENS * width);
+			for (size_t j = 0; j < TOKENS * slots; j++)
+				assert_in_range(experts[j], 0, config.heads / config.kv_heads - 1);
+		}
+	free(experts);
+	free(y);
+	free(x);
+	fixture_free(&fixture);
+}
+
+/* The last of a million positions: RoPE's angles must still be right. */
 static void rope_is_right_at_position_1048575(void **state)
 {
 	struct contexts *contexts = *state;
@@ -354,6 +388,7 @@ int main(void)
 		cmocka_unit_test(seek_forgets_later_tokens),
 		cmocka_unit_test(a_gap_is_zeros),
 		cmocka_unit_test(a_prefix_without_y_is_seen),
+		cmocka_unit_test(values_are_not_looked_at),
 		cmocka_unit_test(rope_is_right_at_position_1048575),
 		cmocka_unit_test(misuse_is_refused),
 	};

@@ -374,6 +374,10 @@ static void what_does_not_fit_is_refused_before_anything_runs(void **state)
 	assert_int_equal(before.limit, estimate.total / 2);
 	assert_status(gqe_session_create(model, &params, &session, &error), GQE_ERROR_OUT_OF_MEMORY, &error);
 	assert_null(session);
+	/* To the byte: in MiB both may be the same. */
+	char available[64];
+	snprintf(available, sizeof(available), "(%llu bytes) of the limit", (unsigned long long)(before.limit - before.used));
+	assert_non_null(strstr(error.message, available));
 	gqe_context_memory(context, &after);
 	assert_int_equal(after.used, before.used);
 	session = make_session(model, 64, 0, false); /* and what fits still works */

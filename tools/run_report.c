@@ -16,7 +16,7 @@ static double rate(uint64_t count, double seconds)
 	return seconds > 0 ? (double)count / seconds : 0;
 }
 
-/* Spec section 2: M * sum_m share * probability. `share`, `probability` [M] are sums over tokens. */
+/* M * sum_m share * probability. `share`, `probability` [M] are sums over tokens. */
 static double balance(const struct run_routing *routing, const double *share, const double *probability, uint32_t experts)
 {
 	double sum = 0, tokens = (double)routing->tokens;

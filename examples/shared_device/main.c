@@ -49,10 +49,12 @@ struct push {
 	float time;
 };
 
+#define INSTANCE_VERSION VK_API_VERSION_1_3
+
 /* Instance, and a device with what gqe asks for. */
 static void open_device(void)
 {
-	const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .apiVersion = VK_API_VERSION_1_3};
+	const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .apiVersion = INSTANCE_VERSION};
 	const VkInstanceCreateInfo instance = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &application};
 	CHECK(vkCreateInstance(&instance, NULL, &app.instance));
 	uint32_t count = 1;
@@ -63,7 +65,8 @@ static void open_device(void)
 	const gqe_vulkan_import before = {.size = sizeof(before),
 					  .get_instance_proc_addr = vkGetInstanceProcAddr,
 					  .instance = app.instance,
-					  .physical_device = app.physical};
+					  .physical_device = app.physical,
+					  .api_version = INSTANCE_VERSION};
 	gqe_vulkan_requirements *wanted = NULL;
 	GQE(gqe_vulkan_requirements_create(&before, &wanted, &error));
 	const float priority = 1;
@@ -230,7 +233,8 @@ int main(void)
 					  .instance = app.instance,
 					  .physical_device = app.physical,
 					  .device = app.device,
-					  .queue_family = app.queue_family};
+					  .queue_family = app.queue_family,
+					  .api_version = INSTANCE_VERSION};
 	const gqe_context_params params = {.size = sizeof(params), .vulkan = &import};
 	gqe_context *context = NULL;
 	GQE(gqe_context_create(&params, &context, &error));

@@ -16,6 +16,8 @@
  *  - Ownership. What `gqe_X_create`, `gqe_X_open` or `gqe_X_load` returns is released by `gqe_X_destroy(&x)`, which sets the
  *    pointer to NULL and accepts a pointer to NULL. Pointers passed in are read during the call only, unless said otherwise.
  *  - Order. A context outlives the models, layers and sessions made from it; a model outlives its sessions.
+ *  - NULL. A required pointer that is NULL is GQE_ERROR_USAGE. Functions that return no status take NULL for an object, too: they
+ *    do nothing, or return NULL, 0 or zeros.
  *  - Params structs. The first field is `size` = sizeof of the struct; a field left zero means its default. A struct from an older
  *    header (a smaller `size`) is accepted, a `size` of 0 is GQE_ERROR_USAGE.
  *  - Threads. There is no global state: different contexts are independent. Each function is of one of these kinds:
@@ -26,6 +28,7 @@
  *      [context] no other call on the context, or on what was made from it, may run meanwhile
  *    A callback runs on the thread of the call that it belongs to, and must not call functions of the same object.
  *  - Tensors are dense and row-major, the last index moves fastest; strides are never needed.
+ *  - Values are not looked at. Weights or inputs with NaN or infinity among them give results with such, and GQE_OK.
  */
 #ifndef GQE_GQE_H
 #define GQE_GQE_H
@@ -248,9 +251,9 @@ typedef struct gqe_context gqe_context;
 typedef struct gqe_context_params {
 	size_t size; /* sizeof(gqe_context_params) */
 	/*
-	 * Which device: NULL or "auto" (discrete > integrated > virtual > CPU driver), an index of the list, the first hex digits
-	 * of a UUID (at least 4), a part of the name or driver name (case does not matter), or "reference": the C reference in
-	 * float64, no Vulkan at all.
+	 * Which device: NULL, "" or "auto" (discrete > integrated > virtual > CPU driver), an index of the list, the first hex
+	 * digits of a UUID (at least 4), a part of the name or driver name (case does not matter), or "reference": the C reference
+	 * in float64, no Vulkan at all.
 	 */
 	const char *device;
 	/*
@@ -356,18 +359,23 @@ typedef struct gqe_tensor {
 typedef struct gqe_tensor_file gqe_tensor_file;
 
 /*
- * Opens one .safetensors file, memory-mapped; the header is checked completely (spec: truncated, overlapping or out-of-range
- * offsets, header over 100 MB, duplicate keys, shape against bytes), so that tensors can be read without further checks while the
- * file is not changed by others. Tensors are in the order of the file's header.
+ * Opens one .safetensors file, memory-mapped; the header is checked completely (truncated, overlapping or out-of-range offsets,
+ * header over 100 MB, duplicate keys, shape against bytes), so that tensors can be read without further checks while the file is
+ * not changed by others. Tensors are in the order of the file's header.
  */
 GQE_API gqe_status gqe_tensor_file_open(const char *path, gqe_tensor_file **file, gqe_error *error);
 /* Closes the file; its tensors are gone. */
 GQE_API void gqe_tensor_file_destroy(gqe_tensor_file **file);
-/* Tensors, owned by the file; the names and data live as long as it. [any] */
+/* Tensors, owned by the file; the names and data live as long as it. `count` may be NULL. [any] */
 GQE_API const gqe_tensor *gqe_tensor_file_tensors(const gqe_tensor_file *file, size_t *count);
 /* The tensor of that name, or NULL. [any] */
 GQE_API const gqe_tensor *gqe_tensor_file_find(const gqe_tensor_file *file, const char *name);
-/* Writes a .safetensors file: a temporary file beside `path`, renamed when complete, so `path` is never half-written. */
+/*
+ * Writes a .safetensors file: a temporary file beside `path`, renamed when complete, so `path` is never half-written. What could
+ * not be read again is refused before anything is written. GQE_ERROR_USAGE: a tensor without a name, or named "__metadata__" or
+ * with a control character; dtype GQE_DTYPE_OTHER; `bytes` that are not the shape times the dtype; no data. GQE_ERROR_BAD_INPUT:
+ * two tensors of one name, a name that is not UTF-8, a `path` that is there and no regular file, or that cannot be written.
+ */
 GQE_API gqe_status gqe_tensor_file_write(const char *path, const gqe_tensor *tensors, size_t count, gqe_error *error);
 
 /* ----------------------------------------------------------------------------------------------------------------- layer -- */
@@ -401,11 +409,11 @@ typedef enum gqe_slot_order {
 /* One attention layer. All fields are explicit here; there are no defaults. Limits: see gqe_layer_config_check. */
 typedef struct gqe_layer_config {
 	uint32_t hidden_size;      /* d */
-	uint32_t heads;            /* N (paper: number of query heads H) */
-	uint32_t kv_heads;         /* G */
+	uint32_t heads;            /* N (paper: number of query heads H); num_attention_heads in a config.json and in messages */
+	uint32_t kv_heads;         /* G; num_key_value_heads there */
 	uint32_t head_dim;         /* d_h */
 	gqe_attention attention;   /* GQA: dense grouped-query attention with all N heads; the fields from top_k on are ignored */
-	gqe_rope rope;             /* of Q and K */
+	gqe_rope rope;             /* of Q and K; rope_style there */
 	double rope_theta;         /* base of RoPE's angles; 10000 in most models */
 	uint32_t top_k;            /* k (paper, section 3.1) */
 	bool shared_head;          /* always-on shared query head (paper, section 3.2) */
@@ -421,7 +429,18 @@ typedef struct gqe_layer_config {
  * d <= 65536, theta finite and > 0. GQE_ERROR_BAD_INPUT otherwise.
  */
 GQE_API gqe_status gqe_layer_config_check(const gqe_layer_config *config, gqe_error *error);
-/* Reads a config.json's layer keys (spec section 3). */
+/*
+ * Reads the layer of a config.json. Its keys, all required:
+ *
+ *     hidden_size  num_attention_heads (heads)  num_key_value_heads (kv_heads)  head_dim
+ *     attention: "gqe", "gqa"   rope_style: "half", "interleaved", "none"   rope_theta (not for "none")
+ *     gqe, for attention "gqe": an object with
+ *         top_k  shared_head  weighted_sum_slot  scale_expert_slots   slot_order: "rank", "expert"
+ *         shared_kv, with shared_head: "group_0"..."group_{G-1}", "dedicated", "mean"
+ *
+ * Unknown keys of the object gqe are GQE_ERROR_BAD_INPUT, others are ignored, as a model's config.json has them too
+ * (gqe_model_files_open).
+ */
 GQE_API gqe_status gqe_layer_config_read(const char *path, gqe_layer_config *config, gqe_error *error);
 
 /* One attention layer with its weights, KV cache and position. */
@@ -432,20 +451,35 @@ typedef struct gqe_layer_params {
 	size_t size;                    /* sizeof(gqe_layer_params) */
 	const gqe_layer_config *config; /* copied; required */
 	/*
-	 * The layer's tensors by the names of spec section 3: `q_proj.weight` [(N+shared)*d_h, d] and so on, each with an optional
-	 * `.bias`. F32, F16 or BF16. A missing, an unknown, or a wrongly shaped tensor is GQE_ERROR_BAD_INPUT. Copied to the
-	 * device.
+	 * The layer's tensors, [out, in] as PyTorch's nn.Linear has them; S: 1 with shared_head, else 0:
+	 *
+	 *     q_proj.weight   [(N + S) * d_h, d]  experts in the groups' order, the shared head's rows last
+	 *     k_proj.weight   [G * d_h, d]        v_proj.weight the same
+	 *     router.weight   [N, d]              GQE only
+	 *     o_proj.weight   [d, slots * d_h]    slots: k of the first group, k of the next, ...; the weighted-sum slot and the
+	 *                                         shared head's, where the config has them; of GQA: N
+	 *     k_shared_proj.weight [d_h, d]       v_shared_proj.weight the same; GQE_SHARED_KV_DEDICATED only
+	 *
+	 * Each may have a `.bias` [out]. F32, F16 or BF16. A missing, an unknown, or a wrongly shaped tensor is
+	 * GQE_ERROR_BAD_INPUT. Copied to the device.
 	 */
 	const gqe_tensor *tensors;
 	size_t tensor_count; /* of tensors */
 	/*
 	 * F32 (0: default), or F16: 16-bit weights and KV cache, f32 accumulation; the router stays f32. The reference takes
-	 * either and rounds nothing to 16 bits.
+	 * either and rounds nothing to 16 bits. F16 on a device without 16-bit storage, or an application's device on which
+	 * storageBuffer16BitAccess is not enabled, is GQE_ERROR_NO_DEVICE: see gqe_device_info.has_16bit_storage.
 	 */
 	gqe_dtype dtype;
-	uint32_t batch;      /* B, 0: 1 */
-	uint32_t max_tokens; /* capacity of the KV cache, in tokens a sequence; required */
-	uint32_t chunk;      /* most tokens a sequence in one gqe_layer_forward; sizes the scratch memory; 0: max_tokens */
+	uint32_t batch; /* B, 0: 1 */
+	/*
+	 * Capacity of the KV cache, in tokens a sequence; required. Kernels have 32-bit indices, so these may be 2^31 - 1:
+	 * max_tokens * d_h, and B * chunk times the widest row of a pass (d, N, or d_h times the heads of Q, of K, or the slots);
+	 * and this 2^32 - 1: B * max_tokens times the heads of the cache. More is GQE_ERROR_USAGE.
+	 */
+	uint32_t max_tokens;
+	/* Most tokens a sequence in one pass; sizes the scratch memory. 0, or more than max_tokens: max_tokens. */
+	uint32_t chunk;
 	const struct gqe_vulkan_kv_cache *kv_cache; /* <gqe/gqe_vulkan.h>: the application's; NULL: the layer's own */
 } gqe_layer_params;
 
@@ -490,7 +524,7 @@ typedef enum gqe_mlp {
 	GQE_MLP_GELU        /* down(gelu(up(x))) */
 } gqe_mlp;
 
-/* A transformer around the layer, as its config.json says. */
+/* A transformer around the layer, as its config.json says; `layers` is the key num_hidden_layers, the others have their names. */
 typedef struct gqe_model_config {
 	gqe_layer_config layer;           /* of every layer; they are alike */
 	uint32_t layers;                  /* how many */
@@ -510,13 +544,29 @@ typedef struct gqe_model_files gqe_model_files;
 /*
  * Opens `folder`/config.json and model.safetensors (or model.safetensors.index.json and its shards) and checks every tensor's
  * name, dtype and shape against the config. Hugging Face Llama-family configs (model_type llama, mistral, qwen2) load as GQA.
+ *
+ * config.json has the layer's keys (gqe_layer_config_read) and
+ *     num_hidden_layers  intermediate_size  vocab_size  max_position_embeddings
+ *     norm: "rmsnorm", "layernorm"   norm_eps   mlp: "swiglu", "gelu"
+ * and may have
+ *     tie_word_embeddings (false)   tokenizer: "bytes", or a file's name (none: the model takes token ids only)
+ *
+ * The tensors are named as Llama's are; I is a layer, 0...layers-1:
+ *     model.embed_tokens.weight [vocab_size, d]                     lm_head.weight [vocab_size, d], unless tied
+ *     model.norm.weight [d]                                         before the logits
+ *     model.layers.I.input_layernorm.weight [d]                     before attention
+ *     model.layers.I.self_attn.* with the names and shapes of gqe_layer_params.tensors
+ *     model.layers.I.post_attention_layernorm.weight [d]            before the MLP
+ *     model.layers.I.mlp.up_proj.weight [intermediate_size, d]      mlp.gate_proj.weight the same, SwiGLU only
+ *     model.layers.I.mlp.down_proj.weight [d, intermediate_size]
+ * Projections, lm_head and layernorms may have a `.bias`. A missing, an unknown, or a wrongly shaped tensor is GQE_ERROR_BAD_INPUT.
  */
 GQE_API gqe_status gqe_model_files_open(const char *folder, gqe_model_files **files, gqe_error *error);
 /* Closes them; models that were loaded from them stay. */
 GQE_API void gqe_model_files_destroy(gqe_model_files **files);
 /* The config; lives as long as the files. [any] */
 GQE_API const gqe_model_config *gqe_model_files_config(const gqe_model_files *files);
-/* All tensors, [*count], owned by the files; the names and data live as long as they. [any] */
+/* All tensors, [*count], owned by the files; the names and data live as long as they. `count` may be NULL. [any] */
 GQE_API const gqe_tensor *gqe_model_files_tensors(const gqe_model_files *files, size_t *count);
 
 /* Bytes of device memory, as the library allocates it; within 5% of what gqe_context_memory reports afterwards. */
@@ -531,9 +581,14 @@ typedef struct gqe_memory_estimate {
 /* For gqe_session_create. */
 typedef struct gqe_session_params {
 	size_t size;         /* sizeof(gqe_session_params) */
-	uint32_t max_tokens; /* capacity of the KV cache, prompt and generated tokens together; required */
-	uint32_t chunk;      /* tokens in one pass of a prefill; 0: chosen by memory, at most 512 */
-	bool keep_routing;   /* keep every token's experts for gqe_session_routing (4 bytes * layers * G * k a token on the host) */
+	uint32_t max_tokens; /* capacity of the KV cache, prompt and generated tokens together; required; on a device as in
+				gqe_layer_params */
+	/*
+	 * Tokens in one pass of a prefill; 0: chosen by memory, at most 512. More than max_tokens, or than 32-bit indices reach,
+	 * is as much as that; gqe_session_chunk tells.
+	 */
+	uint32_t chunk;
+	bool keep_routing; /* keep every token's experts for gqe_session_routing (4 bytes * layers * G * k a token on the host) */
 } gqe_session_params;
 
 /*

@@ -185,6 +185,8 @@ const gqe_device_info *gqe_context_device(const gqe_context *context)
 
 void gqe_context_memory(const gqe_context *context, gqe_memory_info *info)
 {
+	if (info == NULL)
+		return;
 	*info = (gqe_memory_info){0};
 	if (context != NULL && context->vulkan != NULL) {
 		const struct gqe_memory_accounting memory = gqe_vulkan_memory(context->vulkan);
@@ -236,7 +238,7 @@ struct gqe_verdicts *gqe_context_verdicts(const gqe_context *context)
 
 uint32_t gqe_context_path_checks(const gqe_context *context, gqe_path_check checks[GQE_MAX_PATH_CHECKS])
 {
-	if (context == NULL || context->vulkan == NULL)
+	if (context == NULL || context->vulkan == NULL || checks == NULL)
 		return 0;
 	return gqe_verdicts_report(context->verdicts, &context->vulkan->capabilities, checks);
 }
@@ -262,7 +264,14 @@ gqe_status gqe_context_check_dtype(const gqe_context *context, gqe_dtype *dtype,
 		*dtype = GQE_DTYPE_F32;
 	if (*dtype != GQE_DTYPE_F32 && *dtype != GQE_DTYPE_F16)
 		return gqe_fail(error, GQE_ERROR_USAGE, "dtype %s cannot be computed with; use f32 or f16", gqe_dtype_name(*dtype));
-	if (*dtype == GQE_DTYPE_F16 && context->vulkan != NULL && !context->vulkan->capabilities.storage16)
+	const bool lacks_f16 = *dtype == GQE_DTYPE_F16 && context->vulkan != NULL && !context->vulkan->capabilities.storage16;
+	if (lacks_f16 && context->vulkan->device_is_imported)
+		return gqe_fail(
+			error, GQE_ERROR_NO_DEVICE,
+			"the feature storageBuffer16BitAccess, which f16 needs, is not enabled on the application's device '%s'; "
+			"enable it where gqe_vulkan_requirements_create lists it, or use f32",
+			context->vulkan->info.name);
+	if (lacks_f16)
 		return gqe_fail(error, GQE_ERROR_NO_DEVICE,
 				"the device '%s' has no 16-bit storage, which f16 needs; use f32 or another device",
 				context->vulkan->info.name);

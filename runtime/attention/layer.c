@@ -31,7 +31,7 @@ static gqe_status import_cache(gqe_layer *layer, const gqe_vulkan_kv_cache *from
 	gqe_status status = gqe_buffer_import(vulkan, &from->k, bytes, "kv_cache.k", &layer->cache.k, error);
 	if (status == GQE_OK)
 		status = gqe_buffer_import(vulkan, &from->v, bytes, "kv_cache.v", &layer->cache.v, error);
-	if (status == GQE_OK && gqe_buffers_overlap(&layer->cache.k, &layer->cache.v, bytes))
+	if (status == GQE_OK && gqe_buffers_overlap(&layer->cache.k, &layer->cache.v))
 		status = gqe_fail(error, GQE_ERROR_USAGE, "kv_cache: v overlaps k; give it memory of its own");
 	return status;
 }
@@ -167,7 +167,8 @@ static bool is_cancelled(void *user)
 
 void gqe_layer_cancel(gqe_layer *layer)
 {
-	atomic_store(&layer->cancelled, true);
+	if (layer != NULL)
+		atomic_store(&layer->cancelled, true);
 }
 
 void gqe_layer_append(gqe_layer *layer, uint32_t tokens, uint64_t x, uint64_t y)
@@ -274,7 +275,7 @@ gqe_status gqe_layer_forward(gqe_layer *layer, const gqe_layer_io *caller_io, gq
 
 uint32_t gqe_layer_position(const gqe_layer *layer)
 {
-	return layer->position;
+	return layer != NULL ? layer->position : 0;
 }
 
 /* Zeros K and V of positions first...last-1 in every head of every sequence. */
@@ -302,8 +303,11 @@ static gqe_status clear_cache(gqe_layer *layer, uint32_t first, uint32_t last, g
 
 gqe_status gqe_layer_seek(gqe_layer *layer, uint32_t position, gqe_error *error)
 {
-	if (layer == NULL || position > layer->max_tokens)
-		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_seek: the position must be at most max_tokens");
+	if (layer == NULL)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_seek: layer is NULL");
+	if (position > layer->max_tokens)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_layer_seek: position %u is beyond the layer's max_tokens of %u",
+				position, layer->max_tokens);
 	gqe_status status = GQE_OK;
 	if (position > layer->position)
 		status = clear_cache(layer, layer->position, position, error);

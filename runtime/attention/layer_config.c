@@ -1,4 +1,4 @@
-/* The limits of a layer's config, each with a message that names the key as config.json spells it. */
+/* The limits of a layer's config, each with a message that names the key as config.json spells it, and the field in brackets. */
 #include "common/common.h"
 #include "shared/kernels.h"
 
@@ -14,8 +14,8 @@ static gqe_status check_sizes(const gqe_layer_config *config, gqe_error *error)
 		uint32_t value, most;
 	} sizes[] = {
 		{"hidden_size", config->hidden_size, MAX_HIDDEN_SIZE},
-		{"num_attention_heads", config->heads, GQE_MAX_EXPERTS},
-		{"num_key_value_heads", config->kv_heads, GQE_MAX_EXPERTS},
+		{"num_attention_heads (heads)", config->heads, GQE_MAX_EXPERTS},
+		{"num_key_value_heads (kv_heads)", config->kv_heads, GQE_MAX_EXPERTS},
 		{"head_dim", config->head_dim, GQE_MAX_HEAD_DIM},
 	};
 	for (size_t i = 0; i < GQE_COUNT(sizes); i++) {
@@ -27,13 +27,13 @@ static gqe_status check_sizes(const gqe_layer_config *config, gqe_error *error)
 		return gqe_fail(error, GQE_ERROR_BAD_INPUT, "head_dim is %" PRIu32 ", must be even", config->head_dim);
 	if (config->heads % config->kv_heads != 0)
 		return gqe_fail(error, GQE_ERROR_BAD_INPUT,
-				"num_key_value_heads is %" PRIu32 ", must divide num_attention_heads (%" PRIu32 ")",
+				"num_key_value_heads (kv_heads) is %" PRIu32 ", must divide num_attention_heads (%" PRIu32 ")",
 				config->kv_heads, config->heads);
 	uint32_t group = config->heads / config->kv_heads;
 	if (group > GQE_MAX_EXPERTS_PER_GROUP)
 		return gqe_fail(error, GQE_ERROR_BAD_INPUT,
-				"num_attention_heads / num_key_value_heads is %" PRIu32 ", must be at most %d", group,
-				GQE_MAX_EXPERTS_PER_GROUP);
+				"num_attention_heads / num_key_value_heads (heads / kv_heads) is %" PRIu32 ", must be at most %d",
+				group, GQE_MAX_EXPERTS_PER_GROUP);
 	return GQE_OK;
 }
 
@@ -41,7 +41,7 @@ static gqe_status check_rope(const gqe_layer_config *config, gqe_error *error)
 {
 	if (config->rope < GQE_ROPE_HALF || config->rope > GQE_ROPE_NONE)
 		return gqe_fail(error, GQE_ERROR_BAD_INPUT,
-				"rope_style is %d, must be GQE_ROPE_HALF, GQE_ROPE_INTERLEAVED or GQE_ROPE_NONE",
+				"rope_style (rope) is %d, must be GQE_ROPE_HALF, GQE_ROPE_INTERLEAVED or GQE_ROPE_NONE",
 				(int)config->rope);
 	if (!isfinite(config->rope_theta) || config->rope_theta <= 0)
 		return gqe_fail(error, GQE_ERROR_BAD_INPUT, "rope_theta is %g, must be finite and above 0", config->rope_theta);
@@ -58,7 +58,8 @@ static gqe_status check_shared_head(const gqe_layer_config *config, gqe_error *e
 				(int)config->shared_kv);
 	if (config->shared_kv == GQE_SHARED_KV_GROUP && config->shared_kv_group >= config->kv_heads)
 		return gqe_fail(error, GQE_ERROR_BAD_INPUT,
-				"gqe.shared_kv is group_%" PRIu32 ", must be group_0...group_%" PRIu32 " (num_key_value_heads - 1)",
+				"gqe.shared_kv (shared_kv_group) is group_%" PRIu32 ", must be group_0...group_%" PRIu32
+				" (num_key_value_heads - 1)",
 				config->shared_kv_group, config->kv_heads - 1);
 	return GQE_OK;
 }

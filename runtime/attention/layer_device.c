@@ -204,7 +204,7 @@ static void record_cache_heads(const struct gqe_recorder *recorder, const struct
 	gqe_record_gemm_heads(recorder, run->weights->dtype, GQE_TARGET_CACHE, &push);
 }
 
-/* Dense K and V of every token, rotated, into the cache (spec 2.1, 2.4, 2.6). */
+/* Dense K and V of every token, rotated, into the cache. */
 static void record_kv(const struct gqe_recorder *recorder, const struct gqe_layer_run *run, const struct gqe_layer_shape *shape)
 {
 	const gqe_layer_config *config = run->config;
@@ -291,7 +291,7 @@ static void record_expert_lists(const struct gqe_recorder *recorder, const struc
 				  });
 }
 
-/* Router and top-k (spec 2.2), and the token list of each expert if the queries are gathered. */
+/* Router and top-k, and the token list of each expert if the queries are gathered. */
 void gqe_record_layer_routing(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)
 {
 	const gqe_layer_config *config = run->config;

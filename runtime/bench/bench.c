@@ -167,7 +167,7 @@ void gqe_bench_destroy(gqe_bench **bench)
 
 gqe_bench_info gqe_bench_get_info(const gqe_bench *bench)
 {
-	return bench->info;
+	return bench != NULL ? bench->info : (gqe_bench_info){0};
 }
 
 gqe_status gqe_bench_sample(gqe_bench *bench, gqe_bench_times *times, gqe_error *error)

@@ -1,4 +1,4 @@
-/* Layer and model configs from JSON, with the checks of spec section 3. */
+/* Layer and model configs from JSON, with the checks that gqe.h describes. */
 #ifndef GQE_MODEL_CONFIG_H
 #define GQE_MODEL_CONFIG_H
 

@@ -52,7 +52,7 @@ void gqe_model_destroy(gqe_model **model)
 
 const gqe_model_config *gqe_model_get_config(const gqe_model *model)
 {
-	return &model->config;
+	return model != NULL ? &model->config : NULL;
 }
 
 /* Tokens that a pass may have with 32-bit indices in the kernels. */

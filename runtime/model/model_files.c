@@ -274,13 +274,14 @@ void gqe_model_files_destroy(gqe_model_files **files)
 
 const gqe_model_config *gqe_model_files_config(const gqe_model_files *files)
 {
-	return &files->config;
+	return files ? &files->config : NULL;
 }
 
 const gqe_tensor *gqe_model_files_tensors(const gqe_model_files *files, size_t *count)
 {
-	*count = files->tensor_count;
-	return files->tensors;
+	if (count)
+		*count = files ? files->tensor_count : 0;
+	return files ? files->tensors : NULL;
 }
 
 const struct gqe_model_tensors *gqe_model_files_model(const gqe_model_files *files)

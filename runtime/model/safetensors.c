@@ -346,12 +346,15 @@ void gqe_tensor_file_destroy(gqe_tensor_file **file)
 
 const gqe_tensor *gqe_tensor_file_tensors(const gqe_tensor_file *file, size_t *count)
 {
-	*count = file->count;
-	return file->tensors;
+	if (count)
+		*count = file ? file->count : 0;
+	return file ? file->tensors : NULL;
 }
 
 const gqe_tensor *gqe_tensor_file_find(const gqe_tensor_file *file, const char *name)
 {
+	if (!file || !name)
+		return NULL;
 	gqe_tensor wanted = {.name = name};
 	const gqe_tensor *key = &wanted;
 	const gqe_tensor **found = bsearch(&key, file->by_name, file->count, sizeof(*file->by_name), compare_names);

@@ -5,6 +5,8 @@
 
 #include "model/model.h"
 
+#define MIB (1024.0 * 1024.0)
+
 struct gqe_session {
 	gqe_model *model;
 	uint32_t max_tokens, chunk;
@@ -52,11 +54,12 @@ static gqe_status create_on_device(gqe_session *session, const gqe_session_param
 	if (status != GQE_OK)
 		return status;
 	if (total > available)
-		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY,
-				"a session of %u tokens in chunks of %u needs %llu MiB on '%s'; %llu MiB of the limit of %llu MiB "
-				"are free; use a shorter context, a smaller chunk, f16, or a higher memory limit",
-				params->max_tokens, session->chunk, (unsigned long long)(total >> 20), vulkan->info.name,
-				(unsigned long long)(available >> 20), (unsigned long long)(memory.limit >> 20));
+		return gqe_fail(
+			error, GQE_ERROR_OUT_OF_MEMORY,
+			"a session of %u tokens in chunks of %u needs %.1f MiB (%llu bytes) on '%s'; %.1f MiB (%llu bytes) of "
+			"the limit of %.1f MiB are free; use a shorter context, a smaller chunk, f16, or a higher memory limit",
+			params->max_tokens, session->chunk, total / MIB, (unsigned long long)total, vulkan->info.name,
+			available / MIB, (unsigned long long)available, memory.limit / MIB);
 	return gqe_device_session_create(vulkan, &session->device, &model->device, params->max_tokens, session->chunk,
 					 params->keep_routing, error);
 }
@@ -239,25 +242,27 @@ gqe_status gqe_session_prefill(gqe_session *session, const gqe_prefill_params *c
 
 const float *gqe_session_logits(const gqe_session *session)
 {
-	return session->has_logits ? session->logits : NULL;
+	return session != NULL && session->has_logits ? session->logits : NULL;
 }
 
 uint32_t gqe_session_position(const gqe_session *session)
 {
-	return session->position;
+	return session != NULL ? session->position : 0;
 }
 
 uint32_t gqe_session_chunk(const gqe_session *session)
 {
-	return session->chunk;
+	return session != NULL ? session->chunk : 0;
 }
 
 gqe_status gqe_session_rewind(gqe_session *session, uint32_t position, gqe_error *error)
 {
-	if (session == NULL || position > session->position)
+	if (session == NULL)
+		return gqe_fail(error, GQE_ERROR_USAGE, "gqe_session_rewind: session is NULL");
+	if (position > session->position)
 		return gqe_fail(error, GQE_ERROR_USAGE,
-				"gqe_session_rewind: the sequence has %u tokens, it cannot be shortened to %u",
-				session == NULL ? 0 : session->position, position);
+				"gqe_session_rewind: the sequence has %u tokens, it cannot be shortened to %u", session->position,
+				position);
 	session->position = position;
 	session->has_logits = false;
 	if (position == 0 && session->stats != NULL) {
@@ -269,7 +274,8 @@ gqe_status gqe_session_rewind(gqe_session *session, uint32_t position, gqe_error
 
 void gqe_session_cancel(gqe_session *session)
 {
-	atomic_store(&session->cancelled, true);
+	if (session != NULL)
+		atomic_store(&session->cancelled, true);
 }
 
 static gqe_status check_routing(const gqe_session *session, uint32_t layer, const char *function, gqe_error *error)

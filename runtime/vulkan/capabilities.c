@@ -12,7 +12,7 @@
 #define NEEDED_SUBGROUP_OPERATIONS \
 	(VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_BALLOT_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT)
 
-/* The optional parts of Vulkan that are looked at: core in 1.3, an extension before. */
+/* The optional parts of Vulkan that are looked at: an extension, or core in the version that may be used. */
 struct optional_parts {
 	bool subgroup_size_control;
 	bool maintenance4;
@@ -323,7 +323,7 @@ static void read_matrix_shapes(const struct gqe_vulkan *vulkan, const struct dev
 	}
 	free(shapes);
 	const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *matrix2 = &answers->matrix2_features;
-	capabilities->matrix_rows_known = device->info.api_version >= VK_API_VERSION_1_3 && capabilities->matrix_shape_count > 0 &&
+	capabilities->matrix_rows_known = device->version >= VK_API_VERSION_1_3 && capabilities->matrix_shape_count > 0 &&
 					  matrix2->cooperativeMatrixReductions && matrix2->cooperativeMatrixConversions &&
 					  matrix2->cooperativeMatrixPerElementOperations;
 	device->info.matrix_shape_count = capabilities->matrix_shape_count;
@@ -382,8 +382,9 @@ void gqe_capabilities_read(const struct gqe_vulkan *vulkan, struct gqe_physical_
 		reject(device, reason);
 		return;
 	}
-	bool core13 = device->info.api_version >= VK_API_VERSION_1_3;
-	device->enable_subgroup_size_control = parts.subgroup_size_control && !core13;
+	device->version = gqe_min_u32(device->info.api_version, vulkan->instance_version);
+	bool core13 = device->version >= VK_API_VERSION_1_3;
+	device->enable_subgroup_size_control = parts.subgroup_size_control;
 	device->enable_portability_subset = parts.portability_subset;
 	device->global_priority_extension = parts.global_priority;
 	parts.subgroup_size_control |= core13;

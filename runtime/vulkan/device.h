@@ -102,6 +102,7 @@ struct gqe_vulkan {
 	struct gqe_vulkan_functions fn;
 	void *loader; /* the opened library; NULL: the caller's entry is used */
 	VkInstance instance;
+	uint32_t instance_version; /* its apiVersion, or what is certain of it: no device is used beyond it */
 	VkDebugUtilsMessengerEXT messenger;
 	_Atomic uint32_t validation_errors; /* counted by the messenger, on any thread */
 	VkPhysicalDevice physical;

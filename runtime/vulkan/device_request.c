@@ -71,7 +71,7 @@ void gqe_device_request_init(struct gqe_device_request *request, const struct gq
 				.cooperativeMatrixConversions = VK_TRUE,
 				.cooperativeMatrixPerElementOperations = VK_TRUE,
 			},
-		/* Part of 1.3, which matrix_rows_known includes; SPIR-V 1.6 says a workgroup's size in a way that needs it. */
+		/* Core in 1.3, which matrix_rows_known includes; SPIR-V 1.6 says a workgroup's size in a way that needs it. */
 		.maintenance4 =
 			{
 				.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,

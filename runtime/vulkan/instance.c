@@ -154,6 +154,7 @@ gqe_status gqe_instance_open(struct gqe_vulkan *vulkan, bool validation, gqe_err
 		info.pNext = &features;
 	}
 
+	vulkan->instance_version = WRITTEN_FOR;
 	VkResult result = vulkan->fn.vkCreateInstance(&info, NULL, &vulkan->instance);
 	if (result == VK_ERROR_INCOMPATIBLE_DRIVER) {
 		vulkan->instance = VK_NULL_HANDLE; /* the loader's way to say that no driver is installed */
@@ -188,6 +189,24 @@ void gqe_instance_close(struct gqe_vulkan *vulkan)
 	gqe_loader_close(vulkan);
 }
 
+/*
+ * Vulkan does not tell an instance's version. Not stated, it is the lowest that will do, unless the device was made with a struct
+ * that only later ones have.
+ */
+static uint32_t imported_instance_version(const gqe_vulkan_import *import)
+{
+	if (import->api_version != 0) {
+		return import->api_version;
+	}
+	const VkBaseInStructure *next = import->device_info ? import->device_info->pNext : NULL;
+	for (; next; next = next->pNext) {
+		if (next->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES) {
+			return VK_API_VERSION_1_3;
+		}
+	}
+	return VK_API_VERSION_1_2;
+}
+
 gqe_status gqe_physical_device_import(struct gqe_vulkan *vulkan, const gqe_vulkan_import *import,
 				      struct gqe_physical_device *physical, gqe_error *error)
 {
@@ -196,6 +215,13 @@ gqe_status gqe_physical_device_import(struct gqe_vulkan *vulkan, const gqe_vulka
 		return gqe_fail(error, GQE_ERROR_USAGE,
 				"gqe_vulkan_import: with a device, or to ask what one needs, its instance and physical_device are "
 				"required");
+	}
+	vulkan->instance_version = imported_instance_version(import);
+	if (vulkan->instance_version < VK_API_VERSION_1_2) {
+		return gqe_fail(
+			error, GQE_ERROR_USAGE,
+			"gqe_vulkan_import: api_version says that the instance is of Vulkan %u.%u; make it with 1.2 or later",
+			VK_API_VERSION_MAJOR(vulkan->instance_version), VK_API_VERSION_MINOR(vulkan->instance_version));
 	}
 	gqe_status status = gqe_loader_open(vulkan, error);
 	if (status == GQE_OK) {

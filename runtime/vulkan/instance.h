@@ -29,7 +29,8 @@ struct gqe_physical_device {
 	struct gqe_capabilities capabilities;
 	uint32_t queue_family;
 	VkPhysicalDeviceMemoryProperties memory;
-	bool enable_subgroup_size_control;     /* VK_EXT_subgroup_size_control must be enabled: the device is 1.2 */
+	uint32_t version;                      /* what may be used of it: the instance's or its own, whichever is lower */
+	bool enable_subgroup_size_control;     /* VK_EXT_subgroup_size_control is there; enabled, it does whatever the version */
 	const char *global_priority_extension; /* NULL: queues have no priority among processes */
 	bool enable_portability_subset;        /* VK_KHR_portability_subset must be enabled: the device has it */
 };

@@ -307,11 +307,12 @@ static gqe_status create_buffers_within_limit(struct gqe_arena *arena, gqe_error
 			return GQE_OK;
 		}
 	}
-	return gqe_fail(
-		error, GQE_ERROR_OUT_OF_MEMORY,
-		"%.1f MiB of device memory are needed, but of the limit of %.1f MiB %.1f MiB are in use; use fewer tokens, a "
-		"smaller chunk or 16-bit weights, or raise the memory limit",
-		needed / MIB, memory->limit / MIB, memory->used / MIB);
+	return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY,
+			"%.1f MiB (%llu bytes) of device memory are needed, but of the limit of %.1f MiB %.1f MiB are in use and "
+			"%llu bytes free; "
+			"use fewer tokens, a smaller chunk or 16-bit weights, or raise the memory limit",
+			needed / MIB, (unsigned long long)needed, memory->limit / MIB, memory->used / MIB,
+			(unsigned long long)(memory->used < memory->limit ? memory->limit - memory->used : 0));
 }
 
 static gqe_status fill_in_buffers(struct gqe_arena *arena, gqe_error *error)
@@ -370,9 +371,22 @@ bool gqe_arena_block(const struct gqe_arena *arena, uint32_t index, struct gqe_b
 	return true;
 }
 
-bool gqe_buffers_overlap(const struct gqe_buffer *a, const struct gqe_buffer *b, uint64_t bytes)
+bool gqe_buffers_overlap(const struct gqe_buffer *a, const struct gqe_buffer *b)
 {
-	return a->address < b->address + bytes && b->address < a->address + bytes;
+	return a->address < b->address + b->size && b->address < a->address + a->size;
+}
+
+/*
+ * Vulkan does not tell a buffer's size, but what memory it requires: all of the buffer and the driver's padding. So nothing that
+ * lies in the buffer is refused, and a piece that ends in the padding, mostly less than 256 bytes, is let through. The question is
+ * a computation for the driver, like that for the address.
+ */
+static bool leaves_buffer(const struct gqe_vulkan *vulkan, const gqe_vulkan_buffer *piece, uint64_t *most)
+{
+	VkMemoryRequirements requirements;
+	vulkan->fn.vkGetBufferMemoryRequirements(vulkan->device, piece->buffer, &requirements);
+	*most = requirements.size;
+	return piece->offset > requirements.size || piece->size > requirements.size - piece->offset;
 }
 
 gqe_status gqe_buffer_import(const struct gqe_vulkan *vulkan, const gqe_vulkan_buffer *from, uint64_t bytes, const char *name,
@@ -384,10 +398,16 @@ gqe_status gqe_buffer_import(const struct gqe_vulkan *vulkan, const gqe_vulkan_b
 				name, (unsigned long long)bytes, IMPORT_ALIGNMENT, (unsigned long long)from->size,
 				(unsigned long long)from->offset);
 	}
+	uint64_t most;
+	if (leaves_buffer(vulkan, from, &most)) {
+		return gqe_fail(error, GQE_ERROR_USAGE,
+				"%s: %llu bytes at %llu leave their buffer, which has at most %llu; give the piece's own size",
+				name, (unsigned long long)from->size, (unsigned long long)from->offset, (unsigned long long)most);
+	}
 	VkBufferDeviceAddressInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, .buffer = from->buffer};
 	*buffer = (struct gqe_buffer){
 		.address = vulkan->fn.vkGetBufferDeviceAddress(vulkan->device, &info) + from->offset,
-		.size = from->size,
+		.size = bytes,
 		.handle = from->buffer,
 		.offset = from->offset,
 	};

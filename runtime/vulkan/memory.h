@@ -58,10 +58,9 @@ gqe_status gqe_arena_commit(struct gqe_arena *arena, gqe_error *error);
  */
 bool gqe_arena_block(const struct gqe_arena *arena, uint32_t index, struct gqe_buffer *block);
 
-/* Whether the first `bytes` of one are also in the other's. */
-bool gqe_buffers_overlap(const struct gqe_buffer *a, const struct gqe_buffer *b, uint64_t bytes);
+bool gqe_buffers_overlap(const struct gqe_buffer *a, const struct gqe_buffer *b);
 
-/* The application's, which holds `bytes` of a tensor that `name` names in messages. It is not in the map of addresses. */
+/* The application's, `bytes` for a tensor that `name` names in messages. It is not in the map of addresses. */
 gqe_status gqe_buffer_import(const struct gqe_vulkan *vulkan, const gqe_vulkan_buffer *from, uint64_t bytes, const char *name,
 			     struct gqe_buffer *buffer, gqe_error *error);
 

@@ -16,7 +16,7 @@
 #include <cmocka.h>
 #include <gqe/gqe.h>
 
-/* Spec section 4: relative L2 error against float64 on inputs of normal size. */
+/* Relative L2 error against float64 on inputs of normal size. */
 #define TOLERANCE_F32 2e-6      /* up to 4,096 tokens; plain float32 arithmetic gives 3e-7 */
 #define TOLERANCE_F32_LONG 1e-5 /* beyond */
 #define TOLERANCE_F16 2e-3      /* f16 storage with f32 accumulation gives 8e-4 */

@@ -18,6 +18,11 @@ static VkBool32 VKAPI_PTR count_error(VkDebugUtilsMessageSeverityFlagBitsEXT sev
 
 void app_init(struct vulkan_app *app)
 {
+	app_init_version(app, VK_API_VERSION_1_3);
+}
+
+void app_init_version(struct vulkan_app *app, uint32_t api_version)
+{
 	const char *validation = getenv("GQE_TEST_VALIDATION"), *layer = "VK_LAYER_KHRONOS_validation";
 	const char *extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME, VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME};
 	const bool validates = validation && validation[0] == '1';
@@ -33,7 +38,7 @@ void app_init(struct vulkan_app *app)
 		.enabledValidationFeatureCount = 1,
 		.pEnabledValidationFeatures = &synchronization,
 	};
-	const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .apiVersion = VK_API_VERSION_1_3};
+	const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .apiVersion = api_version};
 	const VkInstanceCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
 		.pNext = validates ? &features : NULL,
@@ -49,7 +54,7 @@ void app_init(struct vulkan_app *app)
 #undef LOAD
 	const VkDebugUtilsMessengerCreateInfoEXT messenger = {
 		.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
-		.messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
+		.messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT,
 		.messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
 		.pfnUserCallback = count_error,
 		.pUserData = app,

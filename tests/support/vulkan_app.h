@@ -11,6 +11,7 @@
 	FUNCTION(vkDestroyInstance)                   \
 	FUNCTION(vkEnumeratePhysicalDevices)          \
 	FUNCTION(vkGetPhysicalDeviceMemoryProperties) \
+	FUNCTION(vkGetPhysicalDeviceFeatures2)        \
 	FUNCTION(vkCreateDevice)                      \
 	FUNCTION(vkDestroyDevice)                     \
 	FUNCTION(vkGetDeviceQueue)                    \
@@ -59,8 +60,10 @@ struct app_buffer {
 	void *host;
 };
 
-/* Instance and first physical device; then a device that is made as `info` says, but for its queue. */
+/* Instance, of Vulkan 1.3 unless said otherwise, and first physical device; then a device that is made as `info` says, but for its
+ * queue. */
 void app_init(struct vulkan_app *app);
+void app_init_version(struct vulkan_app *app, uint32_t api_version);
 void app_make_device(struct vulkan_app *app, VkDeviceCreateInfo info);
 /* Fails the test if the validation layer had something to say. */
 void app_free(struct vulkan_app *app);

@@ -64,10 +64,10 @@ static void sizes(void **state)
 	BAD("hidden_size", "65537", "1...65536", config.hidden_size = 65537);
 	GOOD(config.hidden_size = 1);
 	GOOD(config.hidden_size = 65536);
-	BAD("num_attention_heads", "0", "1...1024", config.heads = 0);
+	BAD("num_attention_heads (heads)", "0", "1...1024", config.heads = 0);
 	BAD("num_attention_heads", "1025", "1...1024", config.heads = config.kv_heads = 1025);
 	GOOD(config.heads = 1024, config.kv_heads = 16);
-	BAD("num_key_value_heads", "0", "1...1024", config.kv_heads = 0);
+	BAD("num_key_value_heads (kv_heads)", "0", "1...1024", config.kv_heads = 0);
 	BAD("num_key_value_heads", "5", "16", config.kv_heads = 5);
 	BAD("num_key_value_heads", "32", "16", config.kv_heads = 32);
 	BAD("num_attention_heads / num_key_value_heads", "65", "64", config.heads = 65, config.kv_heads = 1);
@@ -88,7 +88,7 @@ static void rope(void **state)
 	BAD("rope_theta", "nan", "finite", config.rope_theta = NAN);
 	BAD("rope_theta", "inf", "finite", config.rope_theta = INFINITY);
 	GOOD(config.rope_theta = 1e-3);
-	BAD("rope_style", "0", "GQE_ROPE_HALF", config.rope = 0);
+	BAD("rope_style (rope)", "0", "GQE_ROPE_HALF", config.rope = 0);
 	BAD("rope_style", "4", "GQE_ROPE_NONE", config.rope = GQE_ROPE_NONE + 1);
 	GOOD(config.rope = GQE_ROPE_INTERLEAVED);
 	GOOD(config.rope = GQE_ROPE_NONE);

@@ -13,7 +13,7 @@ struct driver {
 	uint32_t api_version;
 	bool lacks_address, lacks_compute, lacks_memory, has_storage16, has_graphics_only_first;
 	bool has_size_control, has_full_subgroups; /* VK_EXT_subgroup_size_control or 1.3, and what it says */
-	bool extensions_fail;
+	bool extensions_fail, lists_no_promoted;   /* has what is core in its version in core only */
 	uint32_t push_bytes, subgroup_min, subgroup_max;
 	VkSubgroupFeatureFlags operations;
 };
@@ -38,6 +38,13 @@ static const struct driver *driver_of(VkPhysicalDevice handle)
 	return (const struct driver *)(const void *)handle;
 }
 
+static uint32_t instance_version;
+
+static bool reaches_1_3(const struct driver *driver)
+{
+	return driver->api_version >= VK_API_VERSION_1_3 && instance_version >= VK_API_VERSION_1_3;
+}
+
 static VkResult VKAPI_PTR enumerate_devices(VkInstance instance, uint32_t *count, VkPhysicalDevice *handles)
 {
 	(void)instance;
@@ -58,7 +65,7 @@ static VkResult VKAPI_PTR enumerate_extensions(VkPhysicalDevice handle, const ch
 	if (driver->extensions_fail) {
 		return VK_ERROR_INITIALIZATION_FAILED;
 	}
-	*count = driver->has_size_control;
+	*count = driver->has_size_control && !driver->lists_no_promoted;
 	if (extensions && *count) {
 		strcpy(extensions[0].extensionName, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
 	}
@@ -86,13 +93,13 @@ static void VKAPI_PTR get_properties2(VkPhysicalDevice handle, VkPhysicalDeviceP
 			core11->subgroupSupportedOperations = driver->operations;
 			core11->maxMemoryAllocationSize = 1u << 30;
 		} else if (next->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES) {
-			assert_true(driver->has_size_control || driver->api_version >= VK_API_VERSION_1_3);
+			assert_true((driver->has_size_control && !driver->lists_no_promoted) || reaches_1_3(driver));
 			VkPhysicalDeviceSubgroupSizeControlProperties *control = (void *)next;
 			control->minSubgroupSize = driver->subgroup_min;
 			control->maxSubgroupSize = driver->subgroup_max;
 			control->requiredSubgroupSizeStages = VK_SHADER_STAGE_COMPUTE_BIT;
 		} else if (next->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES) {
-			assert_true(driver->api_version >= VK_API_VERSION_1_3);
+			assert_true(reaches_1_3(driver));
 			((VkPhysicalDeviceMaintenance4Properties *)(void *)next)->maxBufferSize = 1u << 29;
 		}
 	}
@@ -158,18 +165,25 @@ static const struct gqe_vulkan loader = {
 		},
 };
 
-static struct gqe_physical_device read_one(const struct driver *driver)
+static struct gqe_physical_device read_through(uint32_t version, const struct driver *driver)
 {
 	struct gqe_physical_device *devices, device;
+	struct gqe_vulkan vulkan = loader;
+	vulkan.instance_version = instance_version = version;
 	uint32_t count;
 	drivers = driver;
 	driver_count = 1;
 	enumerate_result = VK_SUCCESS;
-	assert_int_equal(gqe_physical_devices_list(&loader, &devices, &count, NULL), GQE_OK);
+	assert_int_equal(gqe_physical_devices_list(&vulkan, &devices, &count, NULL), GQE_OK);
 	assert_int_equal(count, 1);
 	device = devices[0];
 	free(devices);
 	return device;
+}
+
+static struct gqe_physical_device read_one(const struct driver *driver)
+{
+	return read_through(VK_API_VERSION_1_3, driver);
 }
 
 static void expect_rejected(const struct driver *driver, const char *reason)
@@ -191,7 +205,7 @@ static void test_a_good_device(void **state)
 	assert_int_equal(device.capabilities.max_allocation_bytes, 1u << 29);
 	assert_true(device.capabilities.subgroup_broadcast);
 	assert_false(device.capabilities.storage16);
-	assert_false(device.enable_subgroup_size_control); /* core in 1.3 */
+	assert_true(device.enable_subgroup_size_control); /* core in 1.3, for those who have a 1.3 instance */
 }
 
 static void test_what_is_missing_is_named(void **state)
@@ -275,13 +289,36 @@ static void test_subgroups_are_used_when_their_size_is_certain(void **state)
 		driver.subgroup_min = cases[i].subgroup_min;
 		struct gqe_physical_device device = read_one(&driver);
 		assert_int_equal(device.capabilities.subgroup_broadcast, cases[i].usable);
-		assert_int_equal(device.enable_subgroup_size_control,
-				 cases[i].size_control && cases[i].api_version == VK_API_VERSION_1_2);
+		assert_int_equal(device.enable_subgroup_size_control, cases[i].size_control);
 	}
 	struct driver driver = good;
 	driver.operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_BALLOT_BIT;
 	assert_false(read_one(&driver).capabilities.subgroup_broadcast);
 	assert_true(read_one(&driver).info.usable);
+}
+
+/* An instance of 1.2 has of a 1.3 device what is an extension too. */
+static void test_the_lower_of_two_versions_counts(void **state)
+{
+	(void)state;
+	const uint32_t instances[] = {VK_API_VERSION_1_2, VK_API_VERSION_1_3};
+	for (int later = 0; later < 2; later++) {
+		struct driver driver = good;
+		struct gqe_physical_device device = read_through(instances[later], &driver);
+		assert_true(device.info.usable);
+		assert_int_equal(device.version, instances[later]);
+		assert_int_equal(device.info.api_version, VK_API_VERSION_1_3);
+		assert_true(device.enable_subgroup_size_control);
+		assert_true(device.capabilities.full_subgroups);
+		driver.lists_no_promoted = true;
+		device = read_through(instances[later], &driver);
+		assert_false(device.enable_subgroup_size_control);
+		assert_int_equal(device.capabilities.subgroup_size_control, later);
+		assert_int_equal(device.capabilities.full_subgroups, later);
+		assert_true(device.capabilities.subgroup_broadcast); /* else of the one size that pipelines have unasked */
+		driver.api_version = VK_API_VERSION_1_2;
+		assert_int_equal(read_through(instances[later], &driver).version, VK_API_VERSION_1_2);
+	}
 }
 
 static void test_a_compute_family_without_graphics_is_preferred(void **state)
@@ -301,6 +338,7 @@ int main(void)
 		cmocka_unit_test(test_a_driver_that_fails_is_listed_and_others_stay),
 		cmocka_unit_test(test_no_driver_is_an_empty_list),
 		cmocka_unit_test(test_subgroups_are_used_when_their_size_is_certain),
+		cmocka_unit_test(test_the_lower_of_two_versions_counts),
 		cmocka_unit_test(test_a_compute_family_without_graphics_is_preferred),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
