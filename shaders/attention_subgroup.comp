@@ -19,8 +19,8 @@ const uint blocks = (config_head_dim + config_subgroup - 1) / config_subgroup;
 const uint pass_keys = config_subgroup * config_columns;
 
 /* Keys in the body of the loop of P V. */
-const uint keys_at_once = config_rolled > 1 ? 1 : config_columns;
-const uint diagonal_keys_at_once = config_rolled > 0 ? 1 : config_columns;
+const uint keys_at_once = config_rolled == GQE_ROLLED_KEYS ? 1 : config_columns;
+const uint diagonal_keys_at_once = config_rolled != 0 ? 1 : config_columns;
 
 uint q_base[config_rows];                  /* index in q of each row's first channel */
 float score[config_rows * config_columns]; /* [rows, columns]: lane = key; later probabilities */
@@ -164,6 +164,7 @@ void update_softmax(Tile tile, uint key, bool is_diagonal)
 void accumulate_output(Tile tile, uint key, uint end, bool is_diagonal, const uint at_once)
 {
 	Weights v = Weights(tile.v);
+	const bool in_turn = at_once < config_columns; /* l goes over all columns */
 	uint l = 0;
 	[[dont_unroll]] do {
 		[[unroll]] for (uint i = 0; i < at_once; i++) {
@@ -175,8 +176,8 @@ void accumulate_output(Tile tile, uint key, uint end, bool is_diagonal, const ui
 			[[unroll]] for (uint r = 0; r < config_rows; r++) {
 				float own = score[r * config_columns + i];
 				[[unroll]] for (uint c = 1; c < config_columns; c++)
-					own = at_once == 1 && l / config_subgroup == c ? score[r * config_columns + c] : own;
-				float p = subgroupBroadcast(own, at_once == 1 ? l % config_subgroup : l);
+					own = in_turn && l / config_subgroup == c ? score[r * config_columns + c] : own;
+				float p = subgroupBroadcast(own, in_turn ? l % config_subgroup : l);
 				bool is_visible = !is_diagonal || row_key < row_keys(tile, r);
 				[[unroll]] for (uint b = 0; b < blocks; b++)
 					o[r * blocks + b] += is_visible ? p * value[b] : 0.0;

@@ -283,7 +283,8 @@ typedef struct gqe_context_params {
 	gqe_log_level log_level; /* the least severe level that is reported; 0: GQE_LOG_WARNING */
 	/*
 	 * Work is submitted in pieces, whose length is chosen by how fast the pieces before were: how long one should take, in
-	 * milliseconds (0: 50). A cancel waits for one piece.
+	 * milliseconds (0: 50). A cancel waits for one piece, or, in a pass that is
+	 * the first to need some, for one pipeline.
 	 */
 	uint32_t submit_target_ms;
 	uint32_t submit_cap_ms; /* how long a piece may take (0: 500) */

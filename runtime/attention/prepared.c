@@ -14,10 +14,10 @@ static enum gqe_kernel tiled_like(enum gqe_kernel kernel)
 static uint32_t rolled_loops(const struct gqe_capabilities *capabilities, gqe_path path, const struct gqe_tile *tile)
 {
 	if (path != GQE_PATH_SUBGROUP)
-		return tile->is_rolled;
+		return tile->is_rolled ? GQE_ROLLED : 0;
 	if (capabilities->quirks & GQE_QUIRK_SLOW_LONG_LOOP)
-		return 2;
-	return (capabilities->quirks & GQE_QUIRK_SLOW_COMPILER) != 0;
+		return GQE_ROLLED_KEYS;
+	return capabilities->quirks & GQE_QUIRK_SLOW_COMPILER ? GQE_ROLLED : 0;
 }
 
 struct gqe_prepared gqe_prepare(const struct gqe_capabilities *capabilities, const struct gqe_tuning *tuning,

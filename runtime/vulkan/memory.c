@@ -309,8 +309,7 @@ static gqe_status create_buffers_within_limit(struct gqe_arena *arena, gqe_error
 	}
 	return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY,
 			"%.1f MiB (%llu bytes) of device memory are needed, but of the limit of %.1f MiB %.1f MiB are in use and "
-			"%llu bytes free; "
-			"use fewer tokens, a smaller chunk or 16-bit weights, or raise the memory limit",
+			"%llu bytes free; use fewer tokens, a smaller chunk or 16-bit weights, or raise the memory limit",
 			needed / MIB, (unsigned long long)needed, memory->limit / MIB, memory->used / MIB,
 			(unsigned long long)(memory->used < memory->limit ? memory->limit - memory->used : 0));
 }

@@ -170,15 +170,26 @@ static struct outcome make(const struct gqe_vulkan *vulkan, struct gqe_pipeline 
 struct making {
 	struct gqe_vulkan *vulkan;
 	struct gqe_pipeline *const *pipelines;
+	bool (*cancelled)(void *user);
+	void *user;       /* of cancelled */
+	pthread_t caller; /* who may be asked */
+	atomic_bool is_cancelled;
 	struct outcome outcomes[GQE_PIPELINES_AT_ONCE];
 };
 
 static void make_range(void *user, uint64_t first, uint64_t last)
 {
 	struct making *making = user;
+	const bool may_ask = making->cancelled && pthread_equal(pthread_self(), making->caller);
 	for (uint64_t i = first; i < last; i++) {
 		struct gqe_pipeline *pipeline = making->pipelines[i];
 		making->outcomes[i].result = VK_SUCCESS;
+		if (may_ask && making->cancelled(making->user)) {
+			atomic_store(&making->is_cancelled, true);
+		}
+		if (atomic_load(&making->is_cancelled)) {
+			continue;
+		}
 		/* Another session may be at it. */
 		pthread_mutex_lock(&pipeline->making);
 		if (!atomic_load(&pipeline->is_made)) {
@@ -189,9 +200,16 @@ static void make_range(void *user, uint64_t first, uint64_t last)
 	}
 }
 
-gqe_status gqe_pipelines_make(struct gqe_vulkan *vulkan, struct gqe_pipeline *const *pipelines, uint32_t count, gqe_error *error)
+gqe_status gqe_pipelines_make(struct gqe_vulkan *vulkan, struct gqe_pipeline *const *pipelines, uint32_t count,
+			      bool (*cancelled)(void *user), void *user, gqe_error *error)
 {
-	struct making making = {.vulkan = vulkan, .pipelines = pipelines};
+	struct making making = {
+		.vulkan = vulkan,
+		.pipelines = pipelines,
+		.cancelled = cancelled,
+		.user = user,
+		.caller = pthread_self(),
+	};
 	assert(count <= GQE_PIPELINES_AT_ONCE);
 	gqe_parallel_for(vulkan->threads, count, 1, make_range, &making);
 	for (uint32_t i = 0; i < count; i++) {
@@ -201,9 +219,11 @@ gqe_status gqe_pipelines_make(struct gqe_vulkan *vulkan, struct gqe_pipeline *co
 			gqe_status status = gqe_vulkan_fail(vulkan, making.outcomes[i].result, making.outcomes[i].call, &cause);
 			return gqe_fail(error, status, "kernel %s (%s): %s", variant->kernel, variant->variant, cause.message);
 		}
-		gqe_log_write(&vulkan->log, GQE_LOG_DEBUG, "pipeline %s (%s)", variant->kernel, variant->variant);
+		if (atomic_load(&pipelines[i]->is_made)) {
+			gqe_log_write(&vulkan->log, GQE_LOG_DEBUG, "pipeline %s (%s)", variant->kernel, variant->variant);
+		}
 	}
-	return GQE_OK;
+	return atomic_load(&making.is_cancelled) ? gqe_fail(error, GQE_CANCELLED, "cancelled") : GQE_OK;
 }
 
 /* Holds the lock of `pipelines`. */

@@ -66,9 +66,11 @@ gqe_status gqe_pipeline_get(struct gqe_vulkan *vulkan, const struct gqe_kernel_v
 
 /*
  * Makes those that are not made, at once, on vulkan->threads, and waits; without threads one after the
- * other. After a failure some may be made.
+ * other. `cancelled` (may be NULL) is asked on the calling thread before each that is made there: true ends with GQE_CANCELLED once
+ * those are made that were begun. After a failure or a cancel some may be made.
  */
 #define GQE_PIPELINES_AT_ONCE 32
-gqe_status gqe_pipelines_make(struct gqe_vulkan *vulkan, struct gqe_pipeline *const *pipelines, uint32_t count, gqe_error *error);
+gqe_status gqe_pipelines_make(struct gqe_vulkan *vulkan, struct gqe_pipeline *const *pipelines, uint32_t count,
+			      bool (*cancelled)(void *user), void *user, gqe_error *error);
 
 #endif

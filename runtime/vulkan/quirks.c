@@ -75,8 +75,8 @@ uint32_t gqe_quirks(uint32_t vendor_id, uint32_t device_id, VkDriverId driver_id
 
 	/*
 	 * llvmpipe makes every component of a load or store a loop over the lanes, and compile time grows with the square of the
-	 * basic blocks: half of attention's went into code that runs once a tile. Measured: so in Mesa 22.3 and 25.0; 26.1 loads
-	 * differently. In 22.3, not in 25.0, four keys in the body of a loop take 10% longer than one four times as often.
+	 * basic blocks: half of attention's went into code that runs once a pass or tile. Measured: so in Mesa 22.3 and 25.0; 26.1
+	 * loads differently. In 22.3, not in 25.0, four keys in the body of a loop take 10% longer than one four times as often.
 	 * https://gitlab.freedesktop.org/mesa/mesa/-/blob/mesa-25.0.7/src/gallium/auxiliary/gallivm/lp_bld_nir_soa.c
 	 */
 	if (driver_id == VK_DRIVER_ID_MESA_LLVMPIPE && driver_version < VK_MAKE_API_VERSION(0, 26, 1, 0)) {

@@ -67,6 +67,7 @@ struct gqe_steps {
 	gqe_error error; /* the first one while appending; status GQE_OK: none */
 	double work;
 	double pipeline_seconds;      /* that pipelines took, and submits in which one ran first */
+	uint64_t making_since;        /* when those that are being made were begun; 0: none are */
 	uint32_t label;               /* of the next step */
 	struct gqe_step_clock *clock; /* NULL: runs are not timed */
 };
@@ -230,11 +231,15 @@ static double first_run_seconds(const struct step *step)
 }
 
 /* Those that the steps so far need. */
-static gqe_status make_pipelines(struct gqe_steps *steps, gqe_error *error)
+static gqe_status make_pipelines(struct gqe_steps *steps, bool (*cancelled)(void *user), void *user, gqe_error *error)
 {
-	uint64_t start = gqe_wall_nanoseconds();
-	gqe_status status = gqe_pipelines_make(steps->vulkan, steps->unmade, steps->unmade_count, error);
-	steps->pipeline_seconds += steps->unmade_count > 0 ? gqe_seconds_since(start) : 0;
+	if (steps->unmade_count == 0) {
+		return GQE_OK;
+	}
+	steps->making_since = gqe_wall_nanoseconds();
+	gqe_status status = gqe_pipelines_make(steps->vulkan, steps->unmade, steps->unmade_count, cancelled, user, error);
+	steps->pipeline_seconds += gqe_seconds_since(steps->making_since);
+	steps->making_since = 0;
 	steps->unmade_count = 0;
 	return status;
 }
@@ -249,7 +254,7 @@ static bool need_pipeline(struct gqe_steps *steps, const struct gqe_dispatch *di
 		is_known = steps->unmade[i] == *pipeline;
 	}
 	if (!is_known && steps->unmade_count == GQE_PIPELINES_AT_ONCE) {
-		status = make_pipelines(steps, &error);
+		status = make_pipelines(steps, NULL, NULL, &error);
 	}
 	if (status != GQE_OK) {
 		gqe_steps_fail(steps, &error);
@@ -340,7 +345,7 @@ double gqe_steps_work(const struct gqe_steps *steps)
 
 double gqe_steps_pipeline_seconds(const struct gqe_steps *steps)
 {
-	return steps->pipeline_seconds;
+	return steps->pipeline_seconds + (steps->making_since != 0 ? gqe_seconds_since(steps->making_since) : 0);
 }
 
 void gqe_steps_label(struct gqe_steps *steps, uint32_t label)
@@ -545,17 +550,17 @@ void gqe_steps_discard(struct gqe_steps *steps)
 }
 
 /* Whether everything could be appended; then its pipelines are made. */
-static gqe_status prepare(struct gqe_steps *steps, gqe_error *error)
+static gqe_status prepare(struct gqe_steps *steps, bool (*cancelled)(void *user), void *user, gqe_error *error)
 {
 	if (steps->error.status == GQE_OK) {
-		return make_pipelines(steps, error);
+		return make_pipelines(steps, cancelled, user, error);
 	}
 	return gqe_fail(error, steps->error.status, "%s", steps->error.message);
 }
 
 gqe_status gqe_steps_record(struct gqe_steps *steps, const struct gqe_commands *commands, gqe_error *error)
 {
-	gqe_status status = prepare(steps, error);
+	gqe_status status = prepare(steps, NULL, NULL, error);
 	const struct slice whole = {.length = steps->count};
 	gqe_hazards_clear(&steps->hazards);
 	if (status == GQE_OK) {
@@ -580,7 +585,7 @@ static void log_long_submit(const struct gqe_steps *steps, const struct slice *s
 
 gqe_status gqe_steps_run(struct gqe_steps *steps, bool (*cancelled)(void *user), void *user, gqe_error *error)
 {
-	gqe_status status = prepare(steps, error);
+	gqe_status status = prepare(steps, cancelled, user, error);
 	if (steps->clock) {
 		gqe_step_clock_reset(steps->clock);
 	}

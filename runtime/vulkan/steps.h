@@ -49,7 +49,8 @@ double gqe_steps_work(const struct gqe_steps *steps);
 /*
  * Submits everything appended, in slices of bounded estimated time (from the rate measured so far), waits, and empties the list,
  * also after a failure. Host writes before the call are visible to the device, device writes are visible to the host after it.
- * `cancelled` (may be NULL) is asked between slices: true ends with GQE_CANCELLED once nothing is in flight.
+ * `cancelled` (may be NULL) is asked between slices, and between pipelines that are made first: true ends with GQE_CANCELLED once
+ * nothing is in flight.
  */
 gqe_status gqe_steps_run(struct gqe_steps *steps, bool (*cancelled)(void *user), void *user, gqe_error *error);
 

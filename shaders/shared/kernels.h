@@ -64,6 +64,10 @@
 #define GQE_TARGET_CACHE 1
 #define GQE_TARGET_CHOSEN 2
 
+/* What stays a loop: where few registers or a slow compiler ask for it; the product of P and V as well (attention, subgroup path). */
+#define GQE_ROLLED 1
+#define GQE_ROLLED_KEYS 2
+
 /* What common/divide.glsl needs beside the divisor. */
 #define GQE_INVERSE(divisor) (0xffffffffu / (divisor))
 
@@ -78,9 +82,8 @@
  *  uniform_loads  1: a load from the same address in all lanes costs no more than one lane's; 0: broadcasts are cheaper
  *  matrix_m, matrix_n, matrix_k   the shape of a cooperative matrix product: m x k by k x n
  *  staged      1: the second factor goes through shared memory, for sizes that the shape does not divide (matrix paths)
- *  rolled      1: loops stay loops and the first factor stays in shared memory, for few registers or a slow compiler (matrix paths);
- *              for a slow compiler what happens once a pass or tile is a loop, 2: and the product of P and V as well (attention,
- *              subgroup path)
+ *  rolled      0: loops are unrolled; GQE_ROLLED: they stay loops, on the matrix paths with the first factor in shared memory, on the
+ *              subgroup path those that run once a pass or tile; GQE_ROLLED_KEYS
  *  lane_rows   1: a lane is a row of the tile, which has as many rows as lanes, and takes `columns` keys at a time; 0: a lane is a
  *              key, then a channel (attention, subgroup path)
  *  transposed  1: scores are keys x rows, a lane has a row, and the subgroups of a workgroup share K and V; 0: one subgroup a

@@ -534,9 +534,9 @@ static struct gqe_specialization specialization_of(uint32_t number)
 	return (struct gqe_specialization){.count = 1, .values = {number}};
 }
 
-static void append_specialized(uint32_t count)
+static void append_specialized(uint32_t first, uint32_t count)
 {
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = first; i < first + count; i++) {
 		struct push push = {0x1000, 0x2000};
 		struct gqe_dispatch dispatch = {
 			.variant = &kernel, .specialization = specialization_of(i), .push = &push, .workgroups = 1};
@@ -548,12 +548,12 @@ static void test_each_pipeline_of_a_list_is_made_once(void **state)
 {
 	(void)state;
 	const uint32_t count = 3 * GQE_PIPELINES_AT_ONCE + 5;
-	append_specialized(count);
-	append_specialized(count);
+	append_specialized(0, count);
+	append_specialized(0, count);
 	assert_int_equal(run(NULL), GQE_OK);
 	assert_int_equal(pipelines_asked, count);
 	assert_int_equal(seen.dispatches, 2 * count);
-	append_specialized(count);
+	append_specialized(0, count);
 	assert_int_equal(run(NULL), GQE_OK);
 	assert_int_equal(pipelines_asked, count);
 }
@@ -563,19 +563,47 @@ static void test_a_pipeline_that_cannot_be_made_fails_the_run_and_is_made_by_the
 	(void)state;
 	gqe_error error = {0};
 	pipeline_failing = 3;
-	append_specialized(8);
+	append_specialized(0, 8);
 	assert_int_equal(run(&error), GQE_ERROR_OUT_OF_MEMORY);
 	assert_non_null(strstr(error.message, "kernel move (f32): vkCreateComputePipelines failed"));
 	assert_int_equal(seen.submits, 0);
-	append_specialized(8);
+	append_specialized(0, 8);
 	assert_int_equal(run(NULL), GQE_OK);
 	assert_int_equal(pipelines_asked, 9);
 	assert_int_equal(seen.dispatches, 8);
 }
 
+static bool cancel_from_the_third_on(void *user)
+{
+	return ++*(int *)user >= 3;
+}
+
+static void test_cancel_between_pipelines_leaves_the_rest_unmade(void **state)
+{
+	(void)state;
+	for (vulkan.threads = 1; vulkan.threads <= 4; vulkan.threads++) {
+		const uint32_t first = 100 * vulkan.threads;
+		int asked = 0;
+		gqe_error error = {0};
+		pipelines_asked = 0;
+		append_specialized(first, GQE_PIPELINES_AT_ONCE);
+		memset(&seen, 0, sizeof(seen));
+		assert_int_equal(gqe_steps_run(steps, cancel_from_the_third_on, &asked, &error), GQE_CANCELLED);
+		assert_int_equal(error.status, GQE_CANCELLED);
+		/* Other threads may have made all of them before this one was asked a third time. */
+		assert_true(vulkan.threads > 1 || (pipelines_asked == 2 && seen.submits == 0));
+		memset(&seen, 0, sizeof(seen));
+		append_specialized(first, GQE_PIPELINES_AT_ONCE);
+		assert_int_equal(run(NULL), GQE_OK);
+		assert_int_equal(pipelines_asked, GQE_PIPELINES_AT_ONCE);
+		assert_int_equal(seen.dispatches, GQE_PIPELINES_AT_ONCE);
+	}
+	vulkan.threads = 0;
+}
+
 static void *make_all(void *user)
 {
-	return (void *)(uintptr_t)gqe_pipelines_make(&vulkan, user, GQE_PIPELINES_AT_ONCE, NULL);
+	return (void *)(uintptr_t)gqe_pipelines_make(&vulkan, user, GQE_PIPELINES_AT_ONCE, NULL, NULL, NULL);
 }
 
 static void test_two_who_need_a_pipeline_make_it_once(void **state)
@@ -589,7 +617,7 @@ static void test_two_who_need_a_pipeline_make_it_once(void **state)
 	pthread_t other;
 	void *status;
 	assert_int_equal(pthread_create(&other, NULL, make_all, pipelines), 0);
-	assert_int_equal(gqe_pipelines_make(&vulkan, pipelines, GQE_PIPELINES_AT_ONCE, NULL), GQE_OK);
+	assert_int_equal(gqe_pipelines_make(&vulkan, pipelines, GQE_PIPELINES_AT_ONCE, NULL, NULL, NULL), GQE_OK);
 	assert_int_equal(pthread_join(other, &status), 0);
 	assert_int_equal((uintptr_t)status, GQE_OK);
 	assert_int_equal(pipelines_asked, GQE_PIPELINES_AT_ONCE);
@@ -782,6 +810,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_pipeline_that_cannot_be_made_fails_the_run_and_is_made_by_the_next, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_two_who_need_a_pipeline_make_it_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cancel_between_pipelines_leaves_the_rest_unmade, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_long_target_has_room_for_first_runs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cancel_between_slices_empties_the_list, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_grids_are_laid_over_two_dimensions, set_up, tear_down),

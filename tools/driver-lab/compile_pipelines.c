@@ -179,7 +179,7 @@ static void compile(void *user, const struct gqe_prepared_case *prepared_case)
 	gqe_status status =
 		gqe_pipeline_get(compilation->vulkan, prepared->choice.variant, &prepared->specialization, &pipeline, &error);
 	if (status == GQE_OK)
-		status = gqe_pipelines_make(compilation->vulkan, &pipeline, 1, &error);
+		status = gqe_pipelines_make(compilation->vulkan, &pipeline, 1, NULL, NULL, &error);
 	cJSON_AddNumberToObject(entry, "seconds", seconds_now() - began);
 	if (status != GQE_OK)
 		cJSON_AddStringToObject(entry, "error", error.message);
