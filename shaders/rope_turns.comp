@@ -6,14 +6,9 @@
  * share the divisions. Every head of every layer of the pass turns by them.
  */
 #include "common/kernel.glsl"
+#include "common/two_words.glsl"
 
 GQE_DECLARE_PUSH(GQE_PUSH_ROPE_TURNS)
-
-vec2 load_turn(Floats table, uint entry, uint pair)
-{
-	uint at = 2 * (entry * (push.head_size / 2) + pair);
-	return vec2(table.at[at], table.at[at + 1]);
-}
 
 void main()
 {
@@ -28,11 +23,9 @@ void main()
 		if (row >= push.rows)
 			break;
 		uint position = push.position + token;
-		vec2 a = load_turn(push.rope_high, position / GQE_ROPE_LOW, pair);
-		vec2 b = load_turn(push.rope_low, position % GQE_ROPE_LOW, pair);
-		uint at = 2 * (row * pairs + pair);
-		push.turns.at[at] = a.x * b.x - a.y * b.y;
-		push.turns.at[at + 1] = a.x * b.y + a.y * b.x;
+		vec2 a = load_two(push.rope_high, position / GQE_ROPE_LOW * pairs + pair);
+		vec2 b = load_two(push.rope_low, position % GQE_ROPE_LOW * pairs + pair);
+		store_two(push.turns, row * pairs + pair, vec2(a.x * b.x - a.y * b.y, a.x * b.y + a.y * b.x));
 		token = token + 1 == push.tokens ? 0 : token + 1;
 	}
 }

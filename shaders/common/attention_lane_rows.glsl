@@ -10,6 +10,8 @@
 #ifndef GQE_COMMON_ATTENTION_LANE_ROWS_GLSL
 #define GQE_COMMON_ATTENTION_LANE_ROWS_GLSL
 
+#include "common/two_words.glsl"
+
 /* Keys handled at a time where not every row sees them all. */
 const uint edge_keys = config_columns < 4 ? config_columns : 4;
 
@@ -21,34 +23,40 @@ uint lane_keys; /* keys that the lane's row sees */
 void start_lane(Tile tile)
 {
 	uint base = row_q(tile, gl_SubgroupInvocationID);
-	[[unroll]] for (uint i = 0; i < config_head_dim; i++) {
-		lane_q[i] = push.q.at[base + i];
-		lane_o[i] = 0.0;
+	[[unroll]] for (uint i = 0; i < config_head_dim; i += 2) {
+		vec2 channels = load_two(push.q, (base + i) / 2);
+		lane_q[i] = channels.x;
+		lane_q[i + 1] = channels.y;
 	}
+	[[unroll]] for (uint i = 0; i < config_head_dim; i++)
+		lane_o[i] = 0.0;
 	lane_max = no_score;
 	lane_sum = 0.0;
 	lane_keys = row_keys(tile, gl_SubgroupInvocationID);
 }
 
 /*
- * Handles keys key...key + KEYS - 1. With EDGE a row may see only some of them; the others must not reach it, whatever they hold:
- * 0 times infinity is not 0. Addresses are clamped either way, in case the driver runs what is behind a branch with no lane active:
- * it loads a uniform address even then.
+ * Handles keys key...key + KEYS - 1. Without EDGE every row sees them all. With it a row may see only some, and the others must not reach
+ * it, whatever they hold: 0 times infinity is not 0. Addresses are clamped either way, in case the driver runs what is behind a branch
+ * with no lane active: it loads a uniform address even then.
  */
 #define LANE_PASS(name, KEYS, EDGE)                                                                                    \
 	void name(Tile tile, uint key, uint end)                                                                       \
 	{                                                                                                              \
-		Weights k[KEYS], v[KEYS];                                                                              \
+		/* One address for all keys that are there; what lies at a constant distance from it costs nothing. */ \
+		const uint addresses = EDGE ? KEYS : 1, rows = EDGE ? 1 : KEYS;                                        \
+		Weights k[addresses], v[addresses];                                                                    \
 		float p[KEYS]; /* scores, then probabilities */                                                        \
-		[[unroll]] for (uint c = 0; c < KEYS; c++) {                                                           \
-			uint row = min(key + c, end - 1);                                                              \
+		[[unroll]] for (uint c = 0; c < addresses; c++) {                                                      \
+			uint row = min(key + c, max(end, rows) - rows);                                                \
 			k[c] = Weights(address(tile.k, row, config_head_dim * WEIGHT_BYTES));                          \
 			v[c] = Weights(address(tile.v, row, config_head_dim * WEIGHT_BYTES));                          \
-			p[c] = 0.0;                                                                                    \
 		}                                                                                                      \
+		[[unroll]] for (uint c = 0; c < KEYS; c++)                                                             \
+			p[c] = 0.0;                                                                                    \
 		[[unroll]] for (uint i = 0; i < config_head_dim; i++)                                                  \
 			[[unroll]] for (uint c = 0; c < KEYS; c++)                                                     \
-				p[c] += lane_q[i] * float(k[c].at[i]);                                                 \
+				p[c] += lane_q[i] * float(k[c / rows].at[c % rows * config_head_dim + i]);             \
 		float largest = lane_max;                                                                              \
 		[[unroll]] for (uint c = 0; c < KEYS; c++) {                                                           \
 			if (EDGE)                                                                                      \
@@ -68,7 +76,7 @@ void start_lane(Tile tile)
 		[[unroll]] for (uint i = 0; i < config_head_dim; i++) {                                                \
 			float pv = 0.0;                                                                                \
 			[[unroll]] for (uint c = 0; c < KEYS; c++) {                                                   \
-				float term = p[c] * float(v[c].at[i]);                                                 \
+				float term = p[c] * float(v[c / rows].at[c % rows * config_head_dim + i]);             \
 				if (EDGE)                                                                              \
 					term = key + c < lane_keys ? term : 0.0;                                       \
 				pv += term;                                                                            \
@@ -84,8 +92,8 @@ void store_lane(Tile tile)
 {
 	float scale = 1.0 / lane_sum;
 	uint base = row_o(tile, gl_SubgroupInvocationID);
-	[[unroll]] for (uint i = 0; i < config_head_dim; i++)
-		push.o.at[base + i] = lane_o[i] * scale;
+	[[unroll]] for (uint i = 0; i < config_head_dim; i += 2)
+		store_two(push.o, (base + i) / 2, vec2(lane_o[i], lane_o[i + 1]) * scale);
 }
 
 /* As merge_rows. A row past the last would merge the last one twice. */

@@ -7,14 +7,20 @@
 
 const uint gemm_columns = config_subgroup * config_columns;
 
-/* Elements of a row of a, which may begin anywhere. */
-layout(buffer_reference, std430, buffer_reference_align = 4) buffer FloatPass
-{
-	float at[GQE_GEMM_PASS];
-};
-
 /* Two f16 weights share a word. */
 #define WEIGHTS_PER_WORD (4 / WEIGHT_BYTES)
+
+/*
+ * A row of a, which may begin anywhere, pass by pass of the depth. A pass begins equally far from each row's beginning, and what it loads
+ * lies at constant distances from there, so that it computes no addresses.
+ */
+struct FloatPass {
+	float at[GQE_GEMM_PASS];
+};
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer FloatPasses
+{
+	FloatPass pass[];
+};
 
 /* Rows of a whose sums go on in turn: a row's own sum is a chain of additions, each of which waits for the one before. */
 #define GEMM_ROWS_IN_TURN 4
@@ -24,7 +30,6 @@ float block_sum[config_rows * config_columns]; /* the same of a block of the dep
 float a_lanes[config_rows];                    /* broadcast: lane = element of the depth */
 uint a_first[config_rows];                     /* broadcast: index of a row's first element */
 uvec2 w_row[config_columns];                   /* address of the lane's row of w */
-uvec2 a_row[config_rows];                      /* with blocks: address of a row; the same in all lanes */
 uvec2 w_block[config_columns];                 /* with blocks: their addresses; the same in all lanes */
 
 /* Adds the products of depth first...first + subgroup - 1. Past the end a counts as 0, and any w will do that is in its row. */
@@ -73,8 +78,8 @@ uvec2 block_from(uint c, uint depth)
 /* Depth of w that is in registers at a time. */
 #define GEMM_EIGHT 8
 
-/* Adds the products of the depths that number `at` and seven more after where a_from and block begin. */
-void multiply_eight(uvec2 a_from[config_rows], uvec2 block[config_columns], uint at)
+/* Adds the products of the depths that number `at` and seven more in a pass; `block`: where the pass begins in w's blocks. */
+void multiply_eight(FloatPasses a[config_rows], uint pass, uvec2 block[config_columns], uint at)
 {
 	float w[config_columns * GEMM_EIGHT];
 	[[unroll]] for (uint c = 0; c < config_columns; c++)
@@ -94,27 +99,25 @@ void multiply_eight(uvec2 a_from[config_rows], uvec2 block[config_columns], uint
 		uint r = n / (GEMM_EIGHT * GEMM_ROWS_IN_TURN) * GEMM_ROWS_IN_TURN + n % GEMM_ROWS_IN_TURN;
 		uint i = n / GEMM_ROWS_IN_TURN % GEMM_EIGHT;
 		if (r < config_rows) {
-			float x = FloatPass(a_from[r]).at[at + i];
+			float x = a[r].pass[pass].at[at + i];
 			[[unroll]] for (uint c = 0; c < config_columns; c++)
 				block_sum[r * config_columns + c] += x * w[c * GEMM_EIGHT + i];
 		}
 	}
 }
 
-/* Adds the products of depth first...first + GQE_GEMM_PASS - 1, all of which exist. */
-void multiply_pass(uint first)
+/* Adds the products of pass number `pass` of the depth, all of which exist. */
+void multiply_pass(FloatPasses a[config_rows], uint pass)
 {
-	uvec2 a_from[config_rows], block[config_columns];
-	[[unroll]] for (uint r = 0; r < config_rows; r++)
-		a_from[r] = address(a_row[r], first, 4);
+	uvec2 block[config_columns];
 	[[unroll]] for (uint c = 0; c < config_columns; c++)
-		block[c] = block_from(c, first);
+		block[c] = block_from(c, pass * GQE_GEMM_PASS);
 	[[unroll]] for (uint at = 0; at < GQE_GEMM_PASS; at += GEMM_EIGHT)
-		multiply_eight(a_from, block, at);
+		multiply_eight(a, pass, block, at);
 }
 
 /* Adds the products of one depth. */
-void multiply_one(uint at)
+void multiply_one(FloatPasses a[config_rows], uint at)
 {
 	float w[config_columns];
 	[[unroll]] for (uint c = 0; c < config_columns; c++) {
@@ -126,36 +129,29 @@ void multiply_one(uint at)
 #endif
 	}
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
-		float x = Floats(a_row[r]).at[at];
+		float x = Floats(uvec2(a[r])).at[at];
 		[[unroll]] for (uint c = 0; c < config_columns; c++)
 			block_sum[r * config_columns + c] += x * w[c];
 	}
 }
 
 /*
- * Adds the products of depth first...end - 1. Depths are clamped, in case the driver runs what is behind a branch with no lane
- * active: it loads a uniform address even then.
+ * Adds the products of depth first...end - 1. Depths are clamped, in case the driver runs what is behind a branch with no lane active:
+ * it loads a uniform address even then.
  */
-void multiply_range(uint first, uint end)
+void multiply_range(FloatPasses a[config_rows], uint first, uint end)
 {
-	if (config_w_lanes == 1) {
-		do {
-			multiply_broadcast(first);
-			first += config_subgroup;
-		} while (first < end);
-		return;
-	}
 	if (end >= GQE_GEMM_PASS) {
 		if (first + GQE_GEMM_PASS <= end) {
 			do {
-				multiply_pass(min(first, end - GQE_GEMM_PASS));
+				multiply_pass(a, min(first, end - GQE_GEMM_PASS) / GQE_GEMM_PASS);
 				first += GQE_GEMM_PASS;
 			} while (first + GQE_GEMM_PASS <= end);
 		}
 	}
 	if (first < end) {
 		do {
-			multiply_one(min(first, end - 1));
+			multiply_one(a, min(first, end - 1));
 			first++;
 		} while (first < end);
 	}
@@ -254,28 +250,62 @@ uint w_block_number(uint c)
 #endif
 }
 
-void gemm_tile()
+void start_block()
 {
-	[[unroll]] for (uint r = 0; r < config_rows; r++) {
-		uint row = tile_a_row(r);
-		a_first[r] = row * push.a_stride;
-		a_row[r] = address(uvec2(push.a), row, push.a_stride * 4);
-	}
-	[[unroll]] for (uint c = 0; c < config_columns; c++) {
-		w_row[c] = w_row_address(c * config_subgroup + gl_SubgroupInvocationID);
-		w_block[c] = address(uvec2(push.w), w_block_number(c), config_subgroup * push.w_stride * WEIGHT_BYTES);
-	}
 	[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
-		sum[i] = 0.0;
+		block_sum[i] = 0.0;
+}
 
+void end_block()
+{
+	[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
+		sum[i] += block_sum[i];
+}
+
+/* The tile's sums, w lying row by row. */
+void multiply_rows()
+{
+	[[unroll]] for (uint r = 0; r < config_rows; r++)
+		a_first[r] = tile_a_row(r) * push.a_stride;
+	[[unroll]] for (uint c = 0; c < config_columns; c++)
+		w_row[c] = w_row_address(c * config_subgroup + gl_SubgroupInvocationID);
 	uint block = 0;
 	do {
-		[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
-			block_sum[i] = 0.0;
-		multiply_range(block, min(block + GQE_GEMM_BLOCK, push.depth));
-		[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
-			sum[i] += block_sum[i];
+		start_block();
+		uint first = block, end = min(block + GQE_GEMM_BLOCK, push.depth);
+		do {
+			multiply_broadcast(first);
+			first += config_subgroup;
+		} while (first < end);
+		end_block();
 		block += GQE_GEMM_BLOCK;
 	} while (block < push.depth);
+}
+
+/* The same with w in blocks. */
+void multiply_blocks()
+{
+	FloatPasses a[config_rows]; /* the same in all lanes */
+	[[unroll]] for (uint r = 0; r < config_rows; r++)
+		a[r] = FloatPasses(address(uvec2(push.a), tile_a_row(r), push.a_stride * 4));
+	[[unroll]] for (uint c = 0; c < config_columns; c++)
+		w_block[c] = address(uvec2(push.w), w_block_number(c), config_subgroup * push.w_stride * WEIGHT_BYTES);
+	uint block = 0;
+	do {
+		start_block();
+		multiply_range(a, block, min(block + GQE_GEMM_BLOCK, push.depth));
+		end_block();
+		block += GQE_GEMM_BLOCK;
+	} while (block < push.depth);
+}
+
+void gemm_tile()
+{
+	[[unroll]] for (uint i = 0; i < config_rows * config_columns; i++)
+		sum[i] = 0.0;
+	if (config_w_lanes == 1)
+		multiply_rows();
+	else
+		multiply_blocks();
 	store_tile();
 }
