@@ -1,5 +1,6 @@
 /* Contexts: listing and choosing devices, wrong arguments, the pipeline cache on disk, logging, validation. */
 #include "support/layer_fixture.h"
+#include "support/vulkan_layer.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -105,14 +106,12 @@ static void a_smaller_params_struct_is_accepted(void **state)
 	assert_int_equal(gqe_version(), GQE_VERSION);
 }
 
-/* y [3, 48] of a fixed layer on a device with this cache folder. */
-static void compute(const char *cache_dir, gqe_log_fn log, void *log_user, float y[3 * 48])
+/* y [3, 48] of a fixed layer on a context that is opened for it. */
+static void compute_on(gqe_context_params params, float y[3 * 48])
 {
 	struct random random = {1};
 	struct layer_fixture fixture;
 	gqe_layer_config config = small_layer_config();
-	gqe_context_params params = {
-		.cache_dir = cache_dir, .log = log, .log_user = log_user, .log_level = log ? GQE_LOG_DEBUG : 0};
 	fixture_init(&fixture, &config, false, &random);
 	float *x = draw_input(&fixture, 3, &random);
 	gqe_context *context = open_device(&params);
@@ -122,6 +121,14 @@ static void compute(const char *cache_dir, gqe_log_fn log, void *log_user, float
 	close_context(&context);
 	free(x);
 	fixture_free(&fixture);
+}
+
+static void compute(const char *cache_dir, gqe_log_fn log, void *log_user, float y[3 * 48])
+{
+	compute_on(
+		(gqe_context_params){
+			.cache_dir = cache_dir, .log = log, .log_user = log_user, .log_level = log ? GQE_LOG_DEBUG : 0},
+		y);
 }
 
 /* The only file in the folder; its size is returned. */
@@ -163,6 +170,50 @@ static void a_corrupt_pipeline_cache_is_a_miss(void **state)
 		assert_memory_equal(got, want, sizeof(want));
 		assert_true(cache_file(folder, path) > 0);
 	}
+	remove_folder(folder);
+}
+
+static uint32_t calls_of(const char *name)
+{
+	uint32_t function = 0;
+	while (strcmp(layer_functions[function].name, name) != 0)
+		function++;
+	return layer_calls(function);
+}
+
+/* The fixed layer's y on a context that is seen through the tests' layer, whose counts start anew. */
+static void compute_watched(const char *cache_dir, float y[3 * 48])
+{
+	gqe_vulkan_import import = {.size = sizeof(import), .get_instance_proc_addr = layer_entry()};
+	layer_reset();
+	compute_on((gqe_context_params){.cache_dir = cache_dir, .vulkan = &import}, y);
+}
+
+/* Where pipelines are shader objects: a binary is asked for of each that was made of SPIR-V, and of no other. */
+static void a_later_context_makes_nothing_of_spirv(void **state)
+{
+	(void)state;
+	char folder[256], path[512];
+	float want[3 * 48], got[3 * 48];
+	make_folder(folder);
+	compute_watched(folder, want);
+	const uint32_t shaders = calls_of("vkCreateShadersEXT");
+	if (shaders == 0) {
+		remove_folder(folder);
+		print_message("the driver has no shader objects, or a pipeline cache\n");
+		skip();
+	}
+	assert_int_equal(calls_of("vkCreateComputePipelines"), 0);
+	assert_int_equal(calls_of("vkGetShaderBinaryDataEXT"), 2 * shaders); /* how many bytes, and these */
+	compute_watched(folder, got);
+	assert_int_equal(calls_of("vkCreateShadersEXT"), shaders);
+	assert_int_equal(calls_of("vkGetShaderBinaryDataEXT"), 0);
+	assert_memory_equal(got, want, sizeof(want));
+	assert_true(cache_file(folder, path) > 0);
+	compute_watched("", got);
+	assert_int_equal(calls_of("vkCreateShadersEXT"), shaders);
+	assert_int_equal(calls_of("vkGetShaderBinaryDataEXT"), 0);
+	assert_memory_equal(got, want, sizeof(want));
 	remove_folder(folder);
 }
 
@@ -257,6 +308,7 @@ int main(void)
 		cmocka_unit_test(wrong_choices_are_clear_errors),
 		cmocka_unit_test(a_smaller_params_struct_is_accepted),
 		cmocka_unit_test(a_corrupt_pipeline_cache_is_a_miss),
+		cmocka_unit_test(a_later_context_makes_nothing_of_spirv),
 		cmocka_unit_test(a_cache_folder_that_cannot_be_is_no_error),
 		cmocka_unit_test(messages_go_to_the_callback_and_nowhere_else),
 		cmocka_unit_test(memory_is_accounted_for),

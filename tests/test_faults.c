@@ -20,6 +20,7 @@ static struct {
 	float logits[VOCABULARY]; /* after all of them, without a fault */
 	char last_message[1100];  /* of the log, error or warning */
 	char fault[200];          /* the one that is injected, in words */
+	bool nothing_cached;      /* in the cache folder before each run */
 } test;
 
 static void note_message(void *user, gqe_log_level level, const char *message)
@@ -120,6 +121,21 @@ static void check_message(const char *message, const char *function, const char 
 		fail_msg("with %s the message is only: %s", test.fault, message);
 }
 
+/* Whether there is another way to what that function is for. */
+static bool is_done_without(const char *function)
+{
+	/* The paths below need no matrices; the logits are in f32, for which there are none. */
+	return strcmp(function, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR") == 0 ||
+	       /* From SPIR-V instead of the cached binary. */
+	       (strcmp(function, "vkCreateShadersEXT") == 0 && !test.nothing_cached);
+}
+
+static void empty_cache(void)
+{
+	remove_folder(test.cache_dir);
+	make_folder(test.cache_dir);
+}
+
 /* A whole run with that fault, which must have been chosen so that it happens. */
 static void run_with_fault(uint32_t function, uint32_t call, VkResult result, const char *result_name)
 {
@@ -129,6 +145,8 @@ static void run_with_fault(uint32_t function, uint32_t call, VkResult result, co
 	gqe_context *context = NULL;
 	snprintf(test.fault, sizeof(test.fault), "%s, call %u, failing with %s", name, call, result_name);
 	test.last_message[0] = 0;
+	if (test.nothing_cached)
+		empty_cache();
 	layer_fail_call(function, call, result);
 	gqe_status status = open_context(&context, &error);
 	if (status == GQE_OK)
@@ -143,8 +161,7 @@ static void run_with_fault(uint32_t function, uint32_t call, VkResult result, co
 		check_message(test.last_message, name, result_name); /* gqe_context_destroy has no other way to say so */
 		return;
 	}
-	if (strcmp(name, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR") == 0) {
-		/* The paths below need no matrices; the logits are in f32, for which there are none. */
+	if (is_done_without(name)) {
 		assert_status(status, GQE_OK, &error);
 		check_logits(logits);
 		return;
@@ -195,6 +212,25 @@ static void run_without_fault(void)
 	close_faulty(&context);
 }
 
+/*
+ * The first call fails in every way it may, the others in one each, by turns; at small scale only the last of them. Returns the
+ * number of runs.
+ */
+static uint32_t fail_each_call(uint32_t function, uint32_t calls)
+{
+	const VkResult *results = layer_functions[function].results;
+	uint32_t count = 0, runs = 0;
+	while (results[count] != VK_SUCCESS)
+		count++;
+	for (uint32_t call = 0; call < calls; call += small_scale() && call + 2 < calls ? calls - 1 : 1)
+		for (uint32_t i = 0; i < (call == 0 ? count : 1); i++, runs++) {
+			VkResult result = results[(call + i) % count];
+			run_with_fault(function, call, result, name_of(result));
+		}
+	print_message("%s: %u calls\n", layer_functions[function].name, calls);
+	return runs;
+}
+
 static void each_call_of_each_function_may_fail(void **state)
 {
 	(void)state;
@@ -206,22 +242,25 @@ static void each_call_of_each_function_may_fail(void **state)
 		fail_msg("support/vulkan_layer.c does not say whether these can fail:%s", layer_unknown());
 	for (uint32_t function = 0; function < layer_function_count; function++)
 		calls[function] = layer_calls(function);
-	for (uint32_t function = 0; function < layer_function_count; function++) {
-		const VkResult *results = layer_functions[function].results;
-		uint32_t count = 0;
-		while (results[count] != VK_SUCCESS)
-			count++;
-		/* The first call fails in every way it may, the others in one each, by turns; at small scale only the last of them.
-		 */
-		for (uint32_t call = 0; call < calls[function];
-		     call += small_scale() && call + 2 < calls[function] ? calls[function] - 1 : 1)
-			for (uint32_t i = 0; i < (call == 0 ? count : 1); i++, runs++) {
-				VkResult result = results[(call + i) % count];
-				run_with_fault(function, call, result, name_of(result));
-			}
-		print_message("%s: %u calls\n", layer_functions[function].name, calls[function]);
-	}
+	for (uint32_t function = 0; function < layer_function_count; function++)
+		runs += fail_each_call(function, calls[function]);
 	print_message("%u faults\n", runs);
+}
+
+/* Where pipelines are shader objects: what the first context with a cache folder calls and later ones need not. */
+static void each_shader_without_a_binary_may_fail(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"vkCreateShadersEXT", "vkGetShaderBinaryDataEXT"};
+	test.nothing_cached = true;
+	for (uint32_t function = 0; function < layer_function_count; function++)
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			if (strcmp(layer_functions[function].name, names[i]) == 0) {
+				empty_cache();
+				run_without_fault();
+				fail_each_call(function, layer_calls(function));
+			}
+	test.nothing_cached = false;
 }
 
 /* An old or broken loader or driver. */
@@ -261,6 +300,7 @@ int main(void)
 	test.tokens = draw_tokens(&test.model.config, PROMPT + 1, &random);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_call_of_each_function_may_fail),
+		cmocka_unit_test(each_shader_without_a_binary_may_fail),
 		cmocka_unit_test(each_function_may_be_missing),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

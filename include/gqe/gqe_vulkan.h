@@ -59,7 +59,8 @@ typedef struct gqe_vulkan_requirements {
 	uint32_t extension_count; /* of extensions */
 	/*
 	 * Extensions to enable, [extension_count], as VkDeviceCreateInfo takes them; the device has them all, some in core too.
-	 * None is indispensable: without one, its kernel path is not used.
+	 * None is indispensable: without one, its kernel path is not used. Without VK_EXT_shader_object, which is listed where a
+	 * driver's VkPipelineCache keeps nothing (lavapipe), pipelines are made as if there were no cache folder.
 	 */
 	const char *const *extensions;
 	/*

@@ -37,7 +37,7 @@ static struct file_header expected_header(const struct gqe_vulkan *vulkan, const
 {
 	struct file_header header;
 	memset(&header, 0, sizeof(header)); /* padding too: headers are compared as bytes */
-	memcpy(header.magic, "gqecach2", sizeof(header.magic));
+	memcpy(header.magic, "gqecach3", sizeof(header.magic));
 	snprintf(header.kind, sizeof(header.kind), "%s", cache->kind);
 	header.library_version = GQE_VERSION;
 	header.vendor_id = vulkan->info.vendor_id;
@@ -49,13 +49,23 @@ static struct file_header expected_header(const struct gqe_vulkan *vulkan, const
 	return header;
 }
 
+/* One to one, so that a change of one word always shows; the shift brings high bits down, which the product only moves up. */
+static uint64_t mixed(uint64_t value)
+{
+	value *= 0x9e3779b97f4a7c15u;
+	return value ^ value >> 32;
+}
+
 uint64_t gqe_cache_hash(const uint8_t *bytes, size_t count)
 {
-	uint64_t hash = 0xcbf29ce484222325u;
-	for (size_t i = 0; i < count; i++) {
-		hash = (hash ^ bytes[i]) * 0x100000001b3u;
+	uint64_t hash = count, word;
+	for (; count >= sizeof(word); bytes += sizeof(word), count -= sizeof(word)) {
+		memcpy(&word, bytes, sizeof(word));
+		hash = mixed(hash ^ word);
 	}
-	return hash;
+	word = 0;
+	memcpy(&word, bytes, count);
+	return mixed(hash ^ word);
 }
 
 /* malloc'ed "<folder><middle><name>"; NULL when a part is missing or there is no memory. */

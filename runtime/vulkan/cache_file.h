@@ -24,7 +24,7 @@ uint8_t *gqe_cache_file_read(struct gqe_cache_file *cache, const struct gqe_vulk
 /* A temporary file beside it, then renamed; nothing when it holds that already. False: it could not be written, which is logged. */
 bool gqe_cache_file_write(struct gqe_cache_file *cache, const struct gqe_vulkan *vulkan, const uint8_t *content, size_t bytes);
 
-/* FNV-1a: finds damage, is no protection against intent. */
+/* Finds damage, is no protection against intent. Eight bytes at a time: a file of binaries has megabytes. */
 uint64_t gqe_cache_hash(const uint8_t *bytes, size_t count);
 
 #endif

@@ -21,6 +21,8 @@ struct optional_parts {
 	bool pipeline_executable_properties;
 	bool cooperative_matrix;
 	bool cooperative_matrix2;
+	bool dynamic_rendering; /* which VK_EXT_shader_object depends on; nothing is rendered */
+	bool shader_object;
 };
 
 /* All the property and feature structs that are read, chained. */
@@ -37,6 +39,8 @@ struct device_answers {
 	VkPhysicalDeviceCooperativeMatrixPropertiesKHR matrix_properties;
 	VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix_features;
 	VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2_features;
+	VkPhysicalDeviceShaderObjectPropertiesEXT shader_object_properties;
+	VkPhysicalDeviceShaderObjectFeaturesEXT shader_object_features;
 };
 
 static void reject(struct gqe_physical_device *device, const char *reason)
@@ -193,6 +197,8 @@ static VkResult read_extensions(const struct gqe_vulkan *vulkan, const struct gq
 					    gqe_extension_listed(extensions, count, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
 		parts->cooperative_matrix2 = parts->cooperative_matrix &&
 					     gqe_extension_listed(extensions, count, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME);
+		parts->dynamic_rendering = gqe_extension_listed(extensions, count, VK_KHR_DYNAMIC_RENDERING_EXTENSION_NAME);
+		parts->shader_object = gqe_extension_listed(extensions, count, VK_EXT_SHADER_OBJECT_EXTENSION_NAME);
 	}
 	free(extensions);
 	return result;
@@ -215,6 +221,8 @@ static void ask(const struct gqe_vulkan *vulkan, VkPhysicalDevice handle, const 
 		.matrix_properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_PROPERTIES_KHR},
 		.matrix_features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR},
 		.matrix2_features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV},
+		.shader_object_properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_OBJECT_PROPERTIES_EXT},
+		.shader_object_features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_OBJECT_FEATURES_EXT},
 	};
 	answers->properties.pNext = &answers->properties11;
 	answers->properties11.pNext = &answers->properties12;
@@ -235,6 +243,12 @@ static void ask(const struct gqe_vulkan *vulkan, VkPhysicalDevice handle, const 
 	}
 	if (parts->cooperative_matrix2) {
 		*features_end = &answers->matrix2_features;
+		features_end = &answers->matrix2_features.pNext;
+	}
+	if (parts->shader_object) {
+		*properties_end = &answers->shader_object_properties;
+		properties_end = &answers->shader_object_properties.pNext;
+		*features_end = &answers->shader_object_features;
 	}
 	if (parts->maintenance4) {
 		*properties_end = &answers->maintenance4;
@@ -330,6 +344,16 @@ static void read_matrix_shapes(const struct gqe_vulkan *vulkan, const struct dev
 	memcpy(device->info.matrix_shapes, capabilities->matrix_shapes, sizeof(device->info.matrix_shapes));
 }
 
+static void read_shader_objects(const struct gqe_vulkan *vulkan, const struct device_answers *answers,
+				struct gqe_capabilities *capabilities)
+{
+	const VkPhysicalDeviceShaderObjectPropertiesEXT *properties = &answers->shader_object_properties;
+	capabilities->shader_objects = answers->shader_object_features.shaderObject && !vulkan->reports_pipelines &&
+				       (capabilities->quirks & GQE_QUIRK_EMPTY_PIPELINE_CACHE);
+	memcpy(capabilities->shader_binary_uuid, properties->shaderBinaryUUID, VK_UUID_SIZE);
+	capabilities->shader_binary_version = properties->shaderBinaryVersion;
+}
+
 /* Turns the answers of a device that passed the version check into capabilities and info. */
 static void interpret(const struct device_answers *answers, const struct optional_parts *parts, struct gqe_physical_device *device)
 {
@@ -389,11 +413,14 @@ void gqe_capabilities_read(const struct gqe_vulkan *vulkan, struct gqe_physical_
 	device->global_priority_extension = parts.global_priority;
 	parts.subgroup_size_control |= core13;
 	parts.maintenance4 |= core13;
+	parts.shader_object &= parts.dynamic_rendering || core13;
+	device->enable_dynamic_rendering = parts.shader_object && !core13;
 
 	struct device_answers answers;
 	ask(vulkan, device->handle, &parts, &answers);
 	interpret(&answers, &parts, device);
 	read_matrix_shapes(vulkan, &answers, device);
+	read_shader_objects(vulkan, &answers, &device->capabilities);
 
 	device->info.usable = true;
 	const char *queue_problem = read_queues(vulkan, device);

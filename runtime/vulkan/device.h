@@ -26,7 +26,8 @@ enum gqe_quirk {
 	GQE_QUIRK_GRID_IN_PARTS = 1u << 5,     /* grid_in_parts: every thread has one contiguous part of a dispatch's workgroups */
 	GQE_QUIRK_SLOW_COMPILER = 1u << 6,     /* slow_compiler: compile time grows faster than a kernel's code */
 	GQE_QUIRK_SLOW_LONG_LOOP = 1u << 7,    /* slow_long_loop: a long loop body takes longer than short ones that do the same */
-	GQE_QUIRK_END = 1u << 8                /* past the last; gqe_quirk_name has as many names */
+	GQE_QUIRK_EMPTY_PIPELINE_CACHE = 1u << 8, /* empty_pipeline_cache: a VkPipelineCache keeps nothing */
+	GQE_QUIRK_END = 1u << 9                   /* past the last; gqe_quirk_name has as many names */
 };
 
 /*
@@ -77,7 +78,14 @@ struct gqe_capabilities {
 	uint32_t matrix_shape_count;
 	gqe_matrix_shape matrix_shapes[GQE_MAX_MATRIX_SHAPES];
 	bool matrix_rows_known; /* VK_NV_cooperative_matrix2: reductions, conversions, operations per element */
-	uint32_t quirks;        /* enum gqe_quirk bits */
+	/*
+	 * VK_EXT_shader_object is to be used, with binaries of ours on disk: only where a VkPipelineCache keeps nothing, and never
+	 * for reports, which are on pipelines.
+	 */
+	bool shader_objects;
+	uint8_t shader_binary_uuid[VK_UUID_SIZE]; /* with the version: what those binaries are good for */
+	uint32_t shader_binary_version;
+	uint32_t quirks; /* enum gqe_quirk bits */
 	bool is_cpu;
 	enum gqe_architecture architecture;
 	uint8_t pipeline_cache_uuid[VK_UUID_SIZE]; /* what caches on disk are good for */

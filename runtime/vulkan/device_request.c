@@ -26,6 +26,12 @@ static void request_extensions(struct gqe_device_request *request, const struct 
 	if (capabilities->matrix_rows_known) {
 		add_extension(request, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME);
 	}
+	if (capabilities->shader_objects) {
+		add_extension(request, VK_EXT_SHADER_OBJECT_EXTENSION_NAME);
+		if (physical->enable_dynamic_rendering) {
+			add_extension(request, VK_KHR_DYNAMIC_RENDERING_EXTENSION_NAME);
+		}
+	}
 	if (low_priority) {
 		add_extension(request, physical->global_priority_extension);
 	}
@@ -83,12 +89,21 @@ void gqe_device_request_init(struct gqe_device_request *request, const struct gq
 				.pNext = &request->features11,
 				.pipelineExecutableInfo = VK_TRUE,
 			},
+		.shader_objects =
+			{
+				.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_OBJECT_FEATURES_EXT,
+				.shaderObject = VK_TRUE,
+			},
 	};
 	request->features = reports_pipelines ? (const void *)&request->reports : &request->features11;
 	void **end = &request->features12.pNext;
 	if (capabilities->subgroup_size_control || capabilities->full_subgroups) {
 		*end = &request->subgroup_sizes;
 		end = &request->subgroup_sizes.pNext;
+	}
+	if (capabilities->shader_objects) {
+		*end = &request->shader_objects;
+		end = &request->shader_objects.pNext;
 	}
 	if (capabilities->matrix_shape_count > 0) {
 		*end = &request->matrix;
@@ -98,7 +113,8 @@ void gqe_device_request_init(struct gqe_device_request *request, const struct gq
 
 /* What was enabled, whichever of the structs for it says so. */
 struct enabled {
-	bool address, storage16, float16, broadcast, memory_model, size_control, full_subgroups, matrix, matrix2, maintenance4;
+	bool address, storage16, float16, broadcast, memory_model, size_control, full_subgroups, matrix, matrix2, maintenance4,
+		shader_objects;
 };
 
 static struct enabled read_chain(const VkBaseInStructure *next)
@@ -156,6 +172,8 @@ static struct enabled read_chain(const VkBaseInStructure *next)
 				const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *matrix2 = features;
 				enabled.matrix2 |= matrix2->cooperativeMatrixReductions && matrix2->cooperativeMatrixConversions &&
 						   matrix2->cooperativeMatrixPerElementOperations;
+			} else if (next->sType == (VkStructureType)VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_OBJECT_FEATURES_EXT) {
+				enabled.shader_objects |= ((const VkPhysicalDeviceShaderObjectFeaturesEXT *)features)->shaderObject;
 			}
 			break;
 		}
@@ -188,6 +206,7 @@ gqe_status gqe_device_request_restrict(struct gqe_physical_device *physical, con
 		capabilities->matrix_shape_count = 0;
 	}
 	capabilities->matrix_rows_known &= enabled.matrix2 && enabled.maintenance4 && capabilities->matrix_shape_count > 0;
+	capabilities->shader_objects &= enabled.shader_objects;
 	physical->info.has_16bit_storage = capabilities->storage16;
 	physical->info.has_float16 = capabilities->float16;
 	return GQE_OK;

@@ -21,6 +21,7 @@ struct gqe_device_request {
 	VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2;
 	VkPhysicalDeviceMaintenance4Features maintenance4;
 	VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR reports;
+	VkPhysicalDeviceShaderObjectFeaturesEXT shader_objects;
 };
 
 /* Everything that the kernels can use of that device, and nothing else. */

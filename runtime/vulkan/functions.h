@@ -85,6 +85,13 @@
 	FUNCTION(vkGetPipelineExecutableStatisticsKHR) \
 	FUNCTION(vkGetPipelineExecutableInternalRepresentationsKHR)
 
+/* VK_EXT_shader_object: NULL unless gqe_capabilities.shader_objects. */
+#define GQE_SHADER_OBJECT_FUNCTIONS(FUNCTION) \
+	FUNCTION(vkCreateShadersEXT)          \
+	FUNCTION(vkDestroyShaderEXT)          \
+	FUNCTION(vkGetShaderBinaryDataEXT)    \
+	FUNCTION(vkCmdBindShadersEXT)
+
 #define GQE_FUNCTION_MEMBER(name) PFN_##name name;
 struct gqe_vulkan_functions {
 	PFN_vkGetInstanceProcAddr vkGetInstanceProcAddr;
@@ -94,6 +101,7 @@ struct gqe_vulkan_functions {
 	GQE_DEBUG_FUNCTIONS(GQE_FUNCTION_MEMBER)
 	GQE_DEVICE_FUNCTIONS(GQE_FUNCTION_MEMBER)
 	GQE_REPORT_FUNCTIONS(GQE_FUNCTION_MEMBER)
+	GQE_SHADER_OBJECT_FUNCTIONS(GQE_FUNCTION_MEMBER)
 };
 #undef GQE_FUNCTION_MEMBER
 

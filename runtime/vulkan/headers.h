@@ -1,6 +1,6 @@
 /*
- * <vulkan/vulkan.h>, and what the cooperative matrix kernels need of newer headers than the oldest we build with (1.3.239). Names
- * and values are the registry's.
+ * <vulkan/vulkan.h>, and what cooperative matrix kernels and shader objects need of newer headers than the oldest we build with
+ * (1.3.239). Names and values are the registry's.
  */
 #ifndef GQE_VULKAN_HEADERS_H
 #define GQE_VULKAN_HEADERS_H
@@ -73,6 +73,67 @@ typedef struct VkPhysicalDeviceCooperativeMatrix2FeaturesNV {
 	VkBool32 cooperativeMatrixTensorAddressing;
 	VkBool32 cooperativeMatrixBlockLoads;
 } VkPhysicalDeviceCooperativeMatrix2FeaturesNV;
+#endif
+
+#ifndef VK_EXT_shader_object
+#define VK_EXT_shader_object 1
+#define VK_EXT_SHADER_OBJECT_EXTENSION_NAME "VK_EXT_shader_object"
+#define VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_OBJECT_FEATURES_EXT ((VkStructureType)1000482000)
+#define VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_OBJECT_PROPERTIES_EXT ((VkStructureType)1000482001)
+#define VK_STRUCTURE_TYPE_SHADER_CREATE_INFO_EXT ((VkStructureType)1000482002)
+
+VK_DEFINE_NON_DISPATCHABLE_HANDLE(VkShaderEXT)
+
+typedef enum VkShaderCodeTypeEXT {
+	VK_SHADER_CODE_TYPE_BINARY_EXT = 0,
+	VK_SHADER_CODE_TYPE_SPIRV_EXT = 1,
+	VK_SHADER_CODE_TYPE_MAX_ENUM_EXT = 0x7fffffff
+} VkShaderCodeTypeEXT;
+
+typedef enum VkShaderCreateFlagBitsEXT {
+	VK_SHADER_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT = 0x00000004,
+	VK_SHADER_CREATE_DISPATCH_BASE_BIT_EXT = 0x00000010,
+	VK_SHADER_CREATE_FLAG_BITS_MAX_ENUM_EXT = 0x7fffffff
+} VkShaderCreateFlagBitsEXT;
+typedef VkFlags VkShaderCreateFlagsEXT;
+
+typedef struct VkPhysicalDeviceShaderObjectFeaturesEXT {
+	VkStructureType sType;
+	void *pNext;
+	VkBool32 shaderObject;
+} VkPhysicalDeviceShaderObjectFeaturesEXT;
+
+typedef struct VkPhysicalDeviceShaderObjectPropertiesEXT {
+	VkStructureType sType;
+	void *pNext;
+	uint8_t shaderBinaryUUID[VK_UUID_SIZE];
+	uint32_t shaderBinaryVersion;
+} VkPhysicalDeviceShaderObjectPropertiesEXT;
+
+typedef struct VkShaderCreateInfoEXT {
+	VkStructureType sType;
+	const void *pNext;
+	VkShaderCreateFlagsEXT flags;
+	VkShaderStageFlagBits stage;
+	VkShaderStageFlags nextStage;
+	VkShaderCodeTypeEXT codeType;
+	size_t codeSize;
+	const void *pCode;
+	const char *pName;
+	uint32_t setLayoutCount;
+	const VkDescriptorSetLayout *pSetLayouts;
+	uint32_t pushConstantRangeCount;
+	const VkPushConstantRange *pPushConstantRanges;
+	const VkSpecializationInfo *pSpecializationInfo;
+} VkShaderCreateInfoEXT;
+
+typedef VkResult(VKAPI_PTR *PFN_vkCreateShadersEXT)(VkDevice device, uint32_t createInfoCount,
+						    const VkShaderCreateInfoEXT *pCreateInfos,
+						    const VkAllocationCallbacks *pAllocator, VkShaderEXT *pShaders);
+typedef void(VKAPI_PTR *PFN_vkDestroyShaderEXT)(VkDevice device, VkShaderEXT shader, const VkAllocationCallbacks *pAllocator);
+typedef VkResult(VKAPI_PTR *PFN_vkGetShaderBinaryDataEXT)(VkDevice device, VkShaderEXT shader, size_t *pDataSize, void *pData);
+typedef void(VKAPI_PTR *PFN_vkCmdBindShadersEXT)(VkCommandBuffer commandBuffer, uint32_t stageCount,
+						 const VkShaderStageFlagBits *pStages, const VkShaderEXT *pShaders);
 #endif
 
 #endif

@@ -33,6 +33,7 @@ struct gqe_physical_device {
 	bool enable_subgroup_size_control;     /* VK_EXT_subgroup_size_control is there; enabled, it does whatever the version */
 	const char *global_priority_extension; /* NULL: queues have no priority among processes */
 	bool enable_portability_subset;        /* VK_KHR_portability_subset must be enabled: the device has it */
+	bool enable_dynamic_rendering;         /* for shader objects; where it is core it need not be */
 };
 
 /*

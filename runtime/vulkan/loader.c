@@ -71,6 +71,9 @@ gqe_status gqe_loader_device_functions(struct gqe_vulkan *vulkan, gqe_error *err
 	if (vulkan->reports_pipelines) {
 		GQE_REPORT_FUNCTIONS(LOAD)
 	}
+	if (vulkan->capabilities.shader_objects) {
+		GQE_SHADER_OBJECT_FUNCTIONS(LOAD)
+	}
 #undef LOAD
 	return GQE_OK;
 }

@@ -1,5 +1,6 @@
 #include "vulkan/pipeline.h"
 #include "vulkan/pipeline_cache.h"
+#include "vulkan/shader_cache.h"
 
 #include "common/threads.h"
 
@@ -12,7 +13,10 @@ struct gqe_pipelines {
 	size_t count, capacity;
 	VkPipelineLayout layout; /* the same for all: push constants, no descriptors */
 	struct gqe_pipeline_cache cache;
+	struct gqe_shader_cache shaders; /* instead of that where pipelines are shader objects */
 };
+
+static const VkPushConstantRange push_range = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = GQE_MAX_PUSH_BYTES};
 
 gqe_status gqe_pipelines_create(struct gqe_vulkan *vulkan, const char *cache_dir, gqe_error *error)
 {
@@ -22,14 +26,17 @@ gqe_status gqe_pipelines_create(struct gqe_vulkan *vulkan, const char *cache_dir
 		return gqe_fail(error, GQE_ERROR_OUT_OF_MEMORY, "no memory for the pipelines");
 	}
 	vulkan->pipelines = pipelines;
-	VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = GQE_MAX_PUSH_BYTES};
 	VkPipelineLayoutCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
 		.pushConstantRangeCount = 1,
-		.pPushConstantRanges = &push,
+		.pPushConstantRanges = &push_range,
 	};
 	VK_MAKE(vulkan, error, &pipelines->layout, vkCreatePipelineLayout, vulkan->device, &info, NULL);
-	status = gqe_pipeline_cache_open(vulkan, cache_dir, &pipelines->cache, error);
+	if (vulkan->capabilities.shader_objects) {
+		gqe_shader_cache_open(vulkan, cache_dir, &pipelines->shaders);
+	} else {
+		status = gqe_pipeline_cache_open(vulkan, cache_dir, &pipelines->cache, error);
+	}
 fail:
 	if (status != GQE_OK) {
 		gqe_pipelines_destroy(vulkan);
@@ -42,26 +49,11 @@ static void destroy(struct gqe_vulkan *vulkan, struct gqe_pipeline *pipeline)
 	if (pipeline->handle) {
 		vulkan->fn.vkDestroyPipeline(vulkan->device, pipeline->handle, NULL);
 	}
+	if (pipeline->shader) {
+		vulkan->fn.vkDestroyShaderEXT(vulkan->device, pipeline->shader, NULL);
+	}
 	pthread_mutex_destroy(&pipeline->making);
 	free(pipeline);
-}
-
-void gqe_pipelines_destroy(struct gqe_vulkan *vulkan)
-{
-	struct gqe_pipelines *pipelines = vulkan->pipelines;
-	if (!pipelines) {
-		return;
-	}
-	gqe_pipeline_cache_close(vulkan, &pipelines->cache);
-	for (size_t i = 0; i < pipelines->count; i++) {
-		destroy(vulkan, pipelines->list[i]);
-	}
-	if (pipelines->layout) {
-		vulkan->fn.vkDestroyPipelineLayout(vulkan->device, pipelines->layout, NULL);
-	}
-	free(pipelines->list);
-	free(pipelines);
-	vulkan->pipelines = NULL;
 }
 
 static bool same_specialization(const struct gqe_specialization *a, const struct gqe_specialization *b)
@@ -87,20 +79,55 @@ static gqe_status check_subgroups(const struct gqe_vulkan *vulkan, const struct 
 }
 
 /* A kernel that uses subgroups relies on their size and on all their invocations being there. */
-static void specify_subgroups(const struct gqe_vulkan *vulkan, const struct gqe_pipeline *pipeline,
-			      VkPipelineShaderStageCreateInfo *stage, VkPipelineShaderStageRequiredSubgroupSizeCreateInfo *size)
+struct subgroup_demands {
+	uint32_t size; /* 0: none is demanded */
+	bool are_full;
+};
+
+static struct subgroup_demands subgroup_demands(const struct gqe_vulkan *vulkan, const struct gqe_pipeline *pipeline)
 {
 	const struct gqe_capabilities *capabilities = &vulkan->capabilities;
 	if (!pipeline->variant->uses_subgroups) {
-		return;
+		return (struct subgroup_demands){0};
 	}
-	size->requiredSubgroupSize = pipeline->specialization.subgroup_size;
-	if (size->requiredSubgroupSize != 0 && capabilities->subgroup_size_min != capabilities->subgroup_size_max) {
-		stage->pNext = size;
+	bool one_size = capabilities->subgroup_size_min == capabilities->subgroup_size_max;
+	return (struct subgroup_demands){
+		.size = one_size ? 0 : pipeline->specialization.subgroup_size,
+		.are_full = capabilities->full_subgroups,
+	};
+}
+
+/* What both ways of making one take. Holds pointers into itself: it must stay where it is. */
+struct recipe {
+	VkSpecializationMapEntry entries[GQE_MAX_SPECIALIZATION];
+	VkSpecializationInfo specialization;
+	struct subgroup_demands subgroups;
+	VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup_size;
+	const void *next; /* of the shader's stage */
+};
+
+static void recipe_init(struct recipe *recipe, const struct gqe_vulkan *vulkan, const struct gqe_pipeline *pipeline)
+{
+	const struct gqe_specialization *values = &pipeline->specialization;
+	for (uint32_t id = 0; id < values->count; id++) {
+		recipe->entries[id] = (VkSpecializationMapEntry){
+			.constantID = id,
+			.offset = id * (uint32_t)sizeof(values->values[0]),
+			.size = sizeof(values->values[0]),
+		};
 	}
-	if (capabilities->full_subgroups) {
-		stage->flags |= VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
-	}
+	recipe->specialization = (VkSpecializationInfo){
+		.mapEntryCount = values->count,
+		.pMapEntries = recipe->entries,
+		.dataSize = values->count * sizeof(values->values[0]),
+		.pData = values->values,
+	};
+	recipe->subgroups = subgroup_demands(vulkan, pipeline);
+	recipe->subgroup_size = (VkPipelineShaderStageRequiredSubgroupSizeCreateInfo){
+		.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+		.requiredSubgroupSize = recipe->subgroups.size,
+	};
+	recipe->next = recipe->subgroups.size != 0 ? &recipe->subgroup_size : NULL;
 }
 
 /* How making one went. */
@@ -109,35 +136,21 @@ struct outcome {
 	const char *call; /* the one that failed */
 };
 
-/* On any thread; logs nothing, as the application's log expects its own threads. */
-static struct outcome make(const struct gqe_vulkan *vulkan, struct gqe_pipeline *pipeline)
+static struct outcome make_pipeline(const struct gqe_vulkan *vulkan, struct gqe_pipeline *pipeline)
 {
 	const struct gqe_kernel_variant *variant = pipeline->variant;
-	VkSpecializationMapEntry entries[GQE_MAX_SPECIALIZATION];
-	for (uint32_t id = 0; id < pipeline->specialization.count; id++) {
-		entries[id] = (VkSpecializationMapEntry){
-			.constantID = id,
-			.offset = id * (uint32_t)sizeof(pipeline->specialization.values[0]),
-			.size = sizeof(pipeline->specialization.values[0]),
-		};
-	}
-	VkSpecializationInfo specialization = {
-		.mapEntryCount = pipeline->specialization.count,
-		.pMapEntries = entries,
-		.dataSize = pipeline->specialization.count * sizeof(pipeline->specialization.values[0]),
-		.pData = pipeline->specialization.values,
-	};
-	VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup_size = {
-		.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
-	};
+	struct recipe recipe;
+	recipe_init(&recipe, vulkan, pipeline);
 	VkComputePipelineCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
 		.stage =
 			{
 				.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+				.pNext = recipe.next,
+				.flags = recipe.subgroups.are_full ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0,
 				.stage = VK_SHADER_STAGE_COMPUTE_BIT,
 				.pName = "main",
-				.pSpecializationInfo = &specialization,
+				.pSpecializationInfo = &recipe.specialization,
 			},
 		.layout = pipeline->layout,
 		.flags = VK_PIPELINE_CREATE_DISPATCH_BASE_BIT, /* a step that is too long is dispatched in parts */
@@ -146,7 +159,6 @@ static struct outcome make(const struct gqe_vulkan *vulkan, struct gqe_pipeline 
 		info.flags |=
 			VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR | VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR;
 	}
-	specify_subgroups(vulkan, pipeline, &info.stage, &subgroup_size);
 	VkShaderModuleCreateInfo module_info = {
 		.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
 		.codeSize = variant->spirv.bytes,
@@ -165,6 +177,94 @@ static struct outcome make(const struct gqe_vulkan *vulkan, struct gqe_pipeline 
 		pipeline->handle = handle;
 	}
 	return (struct outcome){result, "vkCreateComputePipelines"};
+}
+
+static VkShaderCreateFlagsEXT shader_flags(const struct subgroup_demands *subgroups)
+{
+	return VK_SHADER_CREATE_DISPATCH_BASE_BIT_EXT | /* a step that is too long is dispatched in parts */
+	       (subgroups->are_full ? VK_SHADER_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT : 0);
+}
+
+static struct gqe_shader_key key_of(const struct gqe_vulkan *vulkan, const struct gqe_pipeline *pipeline)
+{
+	const struct subgroup_demands subgroups = subgroup_demands(vulkan, pipeline);
+	return gqe_shader_key(pipeline, shader_flags(&subgroups), subgroups.size);
+}
+
+/* From its binary, or, where there is none or the driver does not take it, from SPIR-V. */
+static struct outcome make_shader(const struct gqe_vulkan *vulkan, struct gqe_pipeline *pipeline)
+{
+	const struct gqe_spirv *spirv = &pipeline->variant->spirv;
+	const struct gqe_shader_key key = key_of(vulkan, pipeline);
+	struct recipe recipe;
+	recipe_init(&recipe, vulkan, pipeline);
+	VkShaderCreateInfoEXT info = {
+		.sType = VK_STRUCTURE_TYPE_SHADER_CREATE_INFO_EXT,
+		.pNext = recipe.next,
+		.flags = shader_flags(&recipe.subgroups),
+		.stage = VK_SHADER_STAGE_COMPUTE_BIT,
+		.codeType = VK_SHADER_CODE_TYPE_BINARY_EXT,
+		.pName = "main",
+		.pushConstantRangeCount = 1,
+		.pPushConstantRanges = &push_range,
+		.pSpecializationInfo = &recipe.specialization,
+	};
+	VkShaderEXT shader;
+	info.pCode = gqe_shader_cache_find(&vulkan->pipelines->shaders, &key, &info.codeSize);
+	pipeline->is_new = !info.pCode || vulkan->fn.vkCreateShadersEXT(vulkan->device, 1, &info, NULL, &shader) != VK_SUCCESS;
+	VkResult result = VK_SUCCESS;
+	if (pipeline->is_new) {
+		info.codeType = VK_SHADER_CODE_TYPE_SPIRV_EXT;
+		info.codeSize = spirv->bytes;
+		info.pCode = spirv->words;
+		result = vulkan->fn.vkCreateShadersEXT(vulkan->device, 1, &info, NULL, &shader);
+	}
+	if (result == VK_SUCCESS) {
+		pipeline->shader = shader;
+	}
+	return (struct outcome){result, "vkCreateShadersEXT"};
+}
+
+/* On any thread; logs nothing, as the application's log expects its own threads. */
+static struct outcome make(const struct gqe_vulkan *vulkan, struct gqe_pipeline *pipeline)
+{
+	return vulkan->capabilities.shader_objects ? make_shader(vulkan, pipeline) : make_pipeline(vulkan, pipeline);
+}
+
+/* Whatever was made of SPIR-V; without memory for the list nothing is kept. */
+static void save_shaders(const struct gqe_vulkan *vulkan)
+{
+	struct gqe_pipelines *pipelines = vulkan->pipelines;
+	struct gqe_new_shader *list = malloc((pipelines->count + 1) * sizeof(*list));
+	size_t count = 0;
+	for (size_t i = 0; list && i < pipelines->count; i++) {
+		const struct gqe_pipeline *pipeline = pipelines->list[i];
+		if (pipeline->shader && pipeline->is_new) {
+			list[count++] = (struct gqe_new_shader){key_of(vulkan, pipeline), pipeline->shader};
+		}
+	}
+	gqe_shader_cache_write(vulkan, &pipelines->shaders, list, count);
+	free(list);
+}
+
+void gqe_pipelines_destroy(struct gqe_vulkan *vulkan)
+{
+	struct gqe_pipelines *pipelines = vulkan->pipelines;
+	if (!pipelines) {
+		return;
+	}
+	gqe_pipeline_cache_close(vulkan, &pipelines->cache);
+	save_shaders(vulkan);
+	gqe_shader_cache_close(&pipelines->shaders);
+	for (size_t i = 0; i < pipelines->count; i++) {
+		destroy(vulkan, pipelines->list[i]);
+	}
+	if (pipelines->layout) {
+		vulkan->fn.vkDestroyPipelineLayout(vulkan->device, pipelines->layout, NULL);
+	}
+	free(pipelines->list);
+	free(pipelines);
+	vulkan->pipelines = NULL;
 }
 
 struct making {
@@ -211,6 +311,11 @@ gqe_status gqe_pipelines_make(struct gqe_vulkan *vulkan, struct gqe_pipeline *co
 		.caller = pthread_self(),
 	};
 	assert(count <= GQE_PIPELINES_AT_ONCE);
+	if (vulkan->capabilities.shader_objects) {
+		pthread_mutex_lock(&vulkan->locks.pipelines);
+		gqe_shader_cache_read(vulkan, &vulkan->pipelines->shaders);
+		pthread_mutex_unlock(&vulkan->locks.pipelines);
+	}
 	gqe_parallel_for(vulkan->threads, count, 1, make_range, &making);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct gqe_kernel_variant *variant = pipelines[i]->variant;
@@ -272,4 +377,15 @@ gqe_status gqe_pipeline_get(struct gqe_vulkan *vulkan, const struct gqe_kernel_v
 	gqe_status status = find_or_add(vulkan, variant, specialization, pipeline, error);
 	pthread_mutex_unlock(&vulkan->locks.pipelines);
 	return status;
+}
+
+void gqe_pipeline_bind(const struct gqe_pipeline *pipeline, const struct gqe_commands *commands)
+{
+	const struct gqe_vulkan_functions *fn = &commands->vulkan->fn;
+	if (pipeline->shader) {
+		const VkShaderStageFlagBits stage = VK_SHADER_STAGE_COMPUTE_BIT;
+		fn->vkCmdBindShadersEXT(commands->buffer, 1, &stage, &pipeline->shader);
+	} else {
+		fn->vkCmdBindPipeline(commands->buffer, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline->handle);
+	}
 }

@@ -1,9 +1,11 @@
-/* Compute pipelines: one table row per kernel, pipelines made when first needed, several at once, and cached on disk between runs.
+/*
+ * Compute pipelines: one table row per kernel, pipelines made when first needed, several at once, and cached on disk between runs.
+ * On a device with gqe_capabilities.shader_objects each is a shader object.
  */
 #ifndef GQE_VULKAN_PIPELINE_H
 #define GQE_VULKAN_PIPELINE_H
 
-#include "vulkan/device.h"
+#include "vulkan/commands.h"
 
 /* A SPIR-V module; words live forever (they are compiled into the library). */
 struct gqe_spirv {
@@ -44,7 +46,10 @@ struct gqe_specialization {
 struct gqe_pipeline {
 	const struct gqe_kernel_variant *variant;
 	struct gqe_specialization specialization;
-	VkPipeline handle; /* once it is made */
+	/* One of both, once it is made. */
+	VkPipeline handle;
+	VkShaderEXT shader;
+	bool is_new; /* the shader is not in the cache's file */
 	VkPipelineLayout layout;
 	pthread_mutex_t making;
 	_Atomic bool is_made;
@@ -60,6 +65,7 @@ void gqe_pipelines_destroy(struct gqe_vulkan *vulkan);
 /*
  * The pipeline of that variant and specialization, which gqe_pipelines_make makes. It lives as long as `vulkan`. The disk cache is
  * keyed by device UUID, driver version and pipelineCacheUUID; written atomically when pipelines were added; a bad file is a miss.
+ * That of shader objects is also keyed by what Vulkan says of their binaries, and in it each of them by its kernel.
  */
 gqe_status gqe_pipeline_get(struct gqe_vulkan *vulkan, const struct gqe_kernel_variant *variant,
 			    const struct gqe_specialization *specialization, struct gqe_pipeline **pipeline, gqe_error *error);
@@ -72,5 +78,8 @@ gqe_status gqe_pipeline_get(struct gqe_vulkan *vulkan, const struct gqe_kernel_v
 #define GQE_PIPELINES_AT_ONCE 32
 gqe_status gqe_pipelines_make(struct gqe_vulkan *vulkan, struct gqe_pipeline *const *pipelines, uint32_t count,
 			      bool (*cancelled)(void *user), void *user, gqe_error *error);
+
+/* What is dispatched next in that command buffer is this one, which is made. */
+void gqe_pipeline_bind(const struct gqe_pipeline *pipeline, const struct gqe_commands *commands);
 
 #endif

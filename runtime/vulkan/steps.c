@@ -405,7 +405,7 @@ static void record(struct gqe_steps *steps, const struct gqe_commands *target, c
 	switch (step->kind) {
 	case STEP_DISPATCH:
 	case STEP_DISPATCH_INDIRECT:
-		fn->vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, step->dispatch.pipeline->handle);
+		gqe_pipeline_bind(step->dispatch.pipeline, target);
 		if (step->dispatch.pipeline->variant->push_bytes > 0) {
 			fn->vkCmdPushConstants(commands, step->dispatch.pipeline->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
 					       step->dispatch.pipeline->variant->push_bytes, step->dispatch.push);

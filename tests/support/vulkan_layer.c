@@ -19,6 +19,15 @@ typedef VkResult(VKAPI_PTR *PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKH
 										   void *properties);
 #endif
 
+#ifndef VK_EXT_shader_object /* headers older than 1.3.246 */
+VK_DEFINE_NON_DISPATCHABLE_HANDLE(VkShaderEXT)
+typedef struct VkShaderCreateInfoEXT VkShaderCreateInfoEXT; /* passed on */
+typedef VkResult(VKAPI_PTR *PFN_vkCreateShadersEXT)(VkDevice device, uint32_t count, const VkShaderCreateInfoEXT *infos,
+						    const VkAllocationCallbacks *allocator, VkShaderEXT *made);
+typedef void(VKAPI_PTR *PFN_vkDestroyShaderEXT)(VkDevice device, VkShaderEXT shader, const VkAllocationCallbacks *allocator);
+typedef VkResult(VKAPI_PTR *PFN_vkGetShaderBinaryDataEXT)(VkDevice device, VkShaderEXT shader, size_t *bytes, void *data);
+#endif
+
 /* What objects are counted as. */
 #define OBJECTS(O)                  \
 	O(VkInstance)               \
@@ -27,7 +36,8 @@ typedef VkResult(VKAPI_PTR *PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKH
 	O(VkDeviceMemory)           \
 	O(VkBuffer)                 \
 	O(VkShaderModule)           \
-	O(VkPipelineLayout) O(VkPipelineCache) O(VkPipeline) O(VkCommandPool) O(VkFence) O(VkSemaphore) O(VkQueryPool)
+	O(VkPipelineLayout)         \
+	O(VkPipelineCache) O(VkPipeline) O(VkShaderEXT) O(VkCommandPool) O(VkFence) O(VkSemaphore) O(VkQueryPool)
 
 /*
  * FALLIBLE(name, parameters, arguments, pointer to the handle it makes, class of that object, what it may fail with). NONE: it
@@ -87,6 +97,12 @@ typedef VkResult(VKAPI_PTR *PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKH
 		 (VkDevice device, VkPipelineCache cache, uint32_t count, const VkComputePipelineCreateInfo *infos,                \
 		  const VkAllocationCallbacks *allocator, VkPipeline *made),                                                       \
 		 (device, cache, count, infos, allocator, made), made, VkPipeline, MEMORY)                                         \
+	FALLIBLE(vkCreateShadersEXT,                                                                                               \
+		 (VkDevice device, uint32_t count, const VkShaderCreateInfoEXT *infos, const VkAllocationCallbacks *allocator,     \
+		  VkShaderEXT *made),                                                                                              \
+		 (device, count, infos, allocator, made), made, VkShaderEXT, MEMORY, NO_INIT)                                      \
+	FALLIBLE(vkGetShaderBinaryDataEXT, (VkDevice device, VkShaderEXT shader, size_t * bytes, void *data),                      \
+		 (device, shader, bytes, data), NULL, NONE, MEMORY)                                                                \
 	FALLIBLE(vkCreateCommandPool,                                                                                              \
 		 (VkDevice device, const VkCommandPoolCreateInfo *info, const VkAllocationCallbacks *allocator,                    \
 		  VkCommandPool *made),                                                                                            \
@@ -128,6 +144,7 @@ typedef VkResult(VKAPI_PTR *PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKH
 	DESTROYING(vkDestroyPipelineLayout, VkDevice, VkPipelineLayout)                   \
 	DESTROYING(vkDestroyPipelineCache, VkDevice, VkPipelineCache)                     \
 	DESTROYING(vkDestroyPipeline, VkDevice, VkPipeline)                               \
+	DESTROYING(vkDestroyShaderEXT, VkDevice, VkShaderEXT)                             \
 	DESTROYING(vkDestroyCommandPool, VkDevice, VkCommandPool)                         \
 	DESTROYING(vkDestroyFence, VkDevice, VkFence)                                     \
 	DESTROYING(vkDestroySemaphore, VkDevice, VkSemaphore)                             \
@@ -143,6 +160,7 @@ static const char *const passed_on[] = {
 	"vkGetBufferMemoryRequirements",
 	"vkGetBufferDeviceAddress",
 	"vkCmdBindPipeline",
+	"vkCmdBindShadersEXT",
 	"vkCmdPushConstants",
 	"vkCmdDispatch",
 	"vkCmdDispatchBase",
@@ -396,7 +414,7 @@ static void leave_garbage(void *made, size_t bytes)
 			return result;                         \
 		}                                              \
 		result = driver.name arguments;                \
-		if (result >= VK_SUCCESS)                      \
+		if (result == VK_SUCCESS)                      \
 			layer.objects[OBJECT_##class]++;       \
 		return result;                                 \
 	}
@@ -412,12 +430,19 @@ FALLIBLE_FUNCTIONS(WRAP)
 DESTROYING_FUNCTIONS(WRAP)
 #undef WRAP
 
+/* Modules are what is spoilt: a binary would not be, or would stay so on disk. */
+static bool is_hidden(const char *extension)
+{
+	return (layer.hidden_extension && strcmp(extension, layer.hidden_extension) == 0) ||
+	       (layer.spoilt_capability && strcmp(extension, "VK_EXT_shader_object") == 0);
+}
+
 static VkResult VKAPI_PTR layer_list_device_extensions(VkPhysicalDevice device, const char *of_layer, uint32_t *count,
 						       VkExtensionProperties *properties)
 {
 	VkResult result = layer_vkEnumerateDeviceExtensionProperties(device, of_layer, count, properties);
-	for (uint32_t i = 0; layer.hidden_extension && properties && result >= VK_SUCCESS && i < *count; i++)
-		if (strcmp(properties[i].extensionName, layer.hidden_extension) == 0)
+	for (uint32_t i = 0; properties && result >= VK_SUCCESS && i < *count; i++)
+		if (is_hidden(properties[i].extensionName))
 			properties[i].extensionName[0] = 0;
 	return result;
 }

@@ -30,7 +30,10 @@ void layer_hide_extension(const char *name);
  * CPU is then treated as a GPU, which has other defaults.
  */
 void layer_disguise(VkPhysicalDeviceType type);
-/* Shaders that declare that SPIR-V capability compute wrong cooperative matrix products, from now on; 0: none. */
+/*
+ * Shaders that declare that SPIR-V capability compute wrong cooperative matrix products, from now on; 0: none. Devices opened
+ * meanwhile have no shader objects.
+ */
 void layer_spoil(uint32_t capability);
 /* Every vkQueueSubmit takes so much longer, from now on. */
 void layer_delay(uint32_t milliseconds);

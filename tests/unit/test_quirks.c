@@ -72,7 +72,7 @@ static void test_cpu_drivers_before_mesa_26_1_load_lane_by_lane(void **state)
 	(void)state;
 	const uint32_t api = VK_MAKE_API_VERSION(0, 1, 4, 305);
 	const uint32_t before = VK_MAKE_API_VERSION(0, 26, 0, 99), since = VK_MAKE_API_VERSION(0, 26, 1, 0);
-	const uint32_t parts = GQE_QUIRK_GRID_IN_PARTS;
+	const uint32_t parts = GQE_QUIRK_GRID_IN_PARTS | GQE_QUIRK_EMPTY_PIPELINE_CACHE; /* of every version */
 	const uint32_t lanes = GQE_QUIRK_SLOW_UNIFORM_LOAD | GQE_QUIRK_SLOW_COMPILER | parts;
 	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, 1, api), lanes);
 	assert_int_equal(gqe_quirks(0x10005, 0, VK_DRIVER_ID_MESA_LLVMPIPE, before, api), lanes);
