@@ -60,16 +60,17 @@ shared uvec4 k_lines[is_here ? config_columns * channel_vectors : 1];
 shared uvec4 v_lines[is_here ? channels * key_vectors : 1];
 shared uvec4 k_shares[is_here ? k_factors * first_vectors * config_subgroup : 1];
 shared uvec4 v_shares[is_here ? v_factors * first_vectors * config_subgroup : 1];
-shared uvec4 q_shares[is_here ? row_blocks * channel_steps * second_vectors * config_subgroup : 1];
+shared uvec4 q_shares[is_here ? channel_steps * second_vectors * config_rows : 1];
 
 /* Probabilities by row, config_columns keys each. */
 const uint p_vectors = config_columns / HALVES_PER_VECTOR;
 shared uvec4 p_lines[is_here ? config_workgroup * p_vectors : 1];
 
 /* What would take registers from the first pass to the last. */
-shared uint row_ends[is_here ? config_workgroup : 1]; /* row_keys of each lane's row */
+shared uint row_ends[is_here ? config_workgroup : 1]; /* pass_key of the first key that each lane's row does not see */
 shared Tile own_tile;
 shared KeyRange own_range;
+shared uvec4 caches;   /* addresses of the range's first keys in K and V */
 shared uint zero_word; /* 0, and no compiler knows */
 
 MatrixSum outputs[part_tiles]; /* channels x rows */
@@ -125,6 +126,12 @@ uint share(uint factor, uint factor_vectors, uint vector)
 	return (factor * factor_vectors + vector) * config_subgroup + lane();
 }
 
+/* The same of q: the address is that of the lane's row and a constant. */
+uint q_share(uint subgroup, uint step, uint vector)
+{
+	return (step * second_vectors + vector) * config_rows + lane_row(subgroup);
+}
+
 /* A subgroup makes its rows of q factors, by way of its rows of `p_lines` in blocks of as many channels as a factor has. */
 void share_queries(Tile tile, uint subgroup)
 {
@@ -138,8 +145,8 @@ void share_queries(Tile tile, uint subgroup)
 		lanes_exchange();
 		[[unroll]] for (uint v = 0; v < second_vectors; v++)
 			if (channel_part(subgroup) == 0)
-				store_vector(q_shares[share(row_block(subgroup) * channel_steps + s, second_vectors, v)],
-					     PACK_EIGHT(q_factor, v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
+				store_vector(q_shares[q_share(subgroup, s, v)], PACK_EIGHT(q_factor, v * HALVES_PER_VECTOR),
+					     NON_PRIVATE_POINTER);
 	}
 }
 
@@ -147,8 +154,7 @@ MatrixB load_q_factor(uint s)
 {
 	MatrixB q_factor;
 	[[unroll]] for (uint v = 0; v < second_vectors; v++) {
-		uvec4 halves = load_vector(q_shares[share(row_block(gl_SubgroupID) * channel_steps + s, second_vectors, v)],
-					   NON_PRIVATE_POINTER);
+		uvec4 halves = load_vector(q_shares[q_share(gl_SubgroupID, s, v)], NON_PRIVATE_POINTER);
 		UNPACK_EIGHT(q_factor, v * HALVES_PER_VECTOR, halves)
 	}
 	return q_factor;
@@ -218,14 +224,17 @@ void stage_pair(uvec2 k, uvec2 v, uint last, uint i)
 	}
 }
 
-/* The keys of a pass, from addresses k and v on, of which `last` is the last there is; all subgroups together. */
-void stage_pass(uvec2 k, uvec2 v, uint last)
+/* The keys of a pass from `key` on, of which `last` is the last there is; all subgroups together. */
+void stage_pass(uint key, uint last)
 {
 	const uint pairs = config_columns / 2 * vectors;
 	[[unroll]] for (uint first = 0; first < pairs; first += config_workgroup) {
-		uint i = first + gl_LocalInvocationIndex;
-		if (pairs - first >= config_workgroup || i < pairs)
-			stage_pair(k, v, last, i);
+		uint i = first + gl_SubgroupID * config_subgroup + lane();
+		if (pairs - first >= config_workgroup || i < pairs) {
+			uvec4 from = load_vector(caches, NON_PRIVATE_POINTER);
+			stage_pair(address(from.xy, key, config_head_dim * WEIGHT_BYTES),
+				   address(from.zw, key, config_head_dim * WEIGHT_BYTES), last, i);
+		}
 	}
 	workgroup_exchange();
 	[[unroll]] for (uint first = 0; first < k_factors; first += subgroups) {
@@ -318,17 +327,17 @@ const float most_sum = 4096.0;
  * The pass's keys from `key` on. Only with `is_edge` there may be keys that a row does not see, or rows without a reference; without
  * `is_seen` the subgroup's rows see none of them, and all probabilities are 0. (A branch around all this would have the outputs copied.)
  */
-void handle_staged_keys(uint key, bool is_edge, bool is_seen)
+void handle_staged_keys(int pass, bool is_edge, bool is_seen)
 {
 	MatrixSum scores[score_tiles];
 	scores_of_lanes(is_seen ? -reference : no_score, scores);
 	float sum = store_probabilities(scores, 0.0);
 	if (subgroupAny(is_edge || !(sum <= most_sum))) {
-		uint end = load_word(row_ends[gl_SubgroupID * config_subgroup + lane()], NON_PRIVATE_POINTER);
+		int end = int(load_word(row_ends[gl_SubgroupID * config_subgroup + lane()], NON_PRIVATE_POINTER));
 		[[unroll]] for (uint t = 0; t < score_tiles; t++) {
 			MatrixSum seen;
 			[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
-				seen[i] = key + t * config_matrix_m + i < end ? scores[t][i] : no_score;
+				seen[i] = pass + int(t * config_matrix_m + i) < end ? scores[t][i] : no_score;
 			scores[t] = seen;
 		}
 		sum = raise_reference(scores);
@@ -351,28 +360,33 @@ void attend_transposed(Tile tile, KeyRange range, uint cached)
 		own_tile = tile;
 		own_range = range;
 		store_word(zero_word, 0, NON_PRIVATE_POINTER);
+		store_vector(caches,
+			     uvec4(address(tile.k, range.first, config_head_dim * WEIGHT_BYTES),
+				   address(tile.v, range.first, config_head_dim * WEIGHT_BYTES)),
+			     NON_PRIVATE_POINTER);
 	}
 	workgroup_exchange();
 	uint subgroup = gl_SubgroupID + load_word(zero_word, NON_PRIVATE_POINTER);
-	store_word(row_ends[subgroup * config_subgroup + lane()], row_keys(tile, lane_row(subgroup)), NON_PRIVATE_POINTER);
+	const uint origin = range.first + 1;
+	store_word(row_ends[subgroup * config_subgroup + lane()], row_keys(tile, lane_row(subgroup)) - origin, NON_PRIVATE_POINTER);
 	share_queries(tile, subgroup);
 	workgroup_exchange();
 	reference = 0.0;
 	lane_sum = 0.0;
 	[[unroll]] for (uint c = 0; c < part_tiles; c++)
 		outputs[c] = as_product(MatrixSum(0.0));
-	uvec2 k = address(tile.k, range.first, config_head_dim * WEIGHT_BYTES);
-	uvec2 v = address(tile.v, range.first, config_head_dim * WEIGHT_BYTES);
-	/* Keys that all rows of the subgroup see, and those that any sees. */
+	/*
+	 * A pass is known by its first key, as a distance from `origin`: -1 is the first, and unsigned that is past all others. What is not
+	 * below `edges` has keys that not all rows of the subgroup see, or is the first; what is not below `own_end` has none that any sees.
+	 */
 	uint own_seen = row_keys(tile, row_block(subgroup) * config_matrix_n);
-	uint own_end = row_keys(tile, row_block(subgroup) * config_matrix_n + config_matrix_n - 1);
-	uint first = range.first, end = range.end;
-	[[dont_unroll]] for (uint key = first; key < end; key += config_columns) {
-		stage_pass(k, v, cached - 1 - key);
-		bool is_seen = key < own_end;
-		handle_staged_keys(key, is_seen && (key == first || key + config_columns > own_seen), is_seen);
-		k = address(k, config_columns, config_head_dim * WEIGHT_BYTES);
-		v = address(v, config_columns, config_head_dim * WEIGHT_BYTES);
+	uint edges = max(own_seen, range.first + config_columns) - range.first - config_columns;
+	int own_end = int(row_keys(tile, row_block(subgroup) * config_matrix_n + config_matrix_n - 1) - origin);
+	int end = int(range.end - origin), last = int(cached - 1 - origin);
+	[[dont_unroll]] for (int pass = -1; pass < end; pass += int(config_columns)) {
+		stage_pass(uint(pass + 1), uint(last - pass));
+		bool is_seen = pass < own_end;
+		handle_staged_keys(pass, is_seen && uint(pass) >= edges, is_seen);
 	}
 }
 
