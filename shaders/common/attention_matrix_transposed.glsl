@@ -71,6 +71,7 @@ shared uint row_ends[is_here ? config_workgroup : 1]; /* pass_key of the first k
 shared Tile own_tile;
 shared KeyRange own_range;
 shared uvec4 caches;   /* addresses of the range's first keys in K and V */
+shared uint last_pass; /* the first pass's number of the last key there is */
 shared uint zero_word; /* 0, and no compiler knows */
 
 MatrixSum outputs[part_tiles]; /* channels x rows */
@@ -224,14 +225,15 @@ void stage_pair(uvec2 k, uvec2 v, uint last, uint i)
 	}
 }
 
-/* The keys of a pass from `key` on, of which `last` is the last there is; all subgroups together. */
-void stage_pass(uint key, uint last)
+/* The keys of a pass; all subgroups together. */
+void stage_pass(int pass)
 {
 	const uint pairs = config_columns / 2 * vectors;
 	[[unroll]] for (uint first = 0; first < pairs; first += config_workgroup) {
 		uint i = first + gl_SubgroupID * config_subgroup + lane();
 		if (pairs - first >= config_workgroup || i < pairs) {
 			uvec4 from = load_vector(caches, NON_PRIVATE_POINTER);
+			uint last = load_word(last_pass, NON_PRIVATE_POINTER) - uint(pass), key = uint(pass + 1);
 			stage_pair(address(from.xy, key, config_head_dim * WEIGHT_BYTES),
 				   address(from.zw, key, config_head_dim * WEIGHT_BYTES), last, i);
 		}
@@ -360,6 +362,7 @@ void attend_transposed(Tile tile, KeyRange range, uint cached)
 		own_tile = tile;
 		own_range = range;
 		store_word(zero_word, 0, NON_PRIVATE_POINTER);
+		store_word(last_pass, cached - 1 - (range.first + 1), NON_PRIVATE_POINTER);
 		store_vector(caches,
 			     uvec4(address(tile.k, range.first, config_head_dim * WEIGHT_BYTES),
 				   address(tile.v, range.first, config_head_dim * WEIGHT_BYTES)),
@@ -382,9 +385,9 @@ void attend_transposed(Tile tile, KeyRange range, uint cached)
 	uint own_seen = row_keys(tile, row_block(subgroup) * config_matrix_n);
 	uint edges = max(own_seen, range.first + config_columns) - range.first - config_columns;
 	int own_end = int(row_keys(tile, row_block(subgroup) * config_matrix_n + config_matrix_n - 1) - origin);
-	int end = int(range.end - origin), last = int(cached - 1 - origin);
+	int end = int(range.end - origin);
 	[[dont_unroll]] for (int pass = -1; pass < end; pass += int(config_columns)) {
-		stage_pass(uint(pass + 1), uint(last - pass));
+		stage_pass(pass);
 		bool is_seen = pass < own_end;
 		handle_staged_keys(pass, is_seen && uint(pass) >= edges, is_seen);
 	}
