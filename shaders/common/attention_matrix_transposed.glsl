@@ -208,9 +208,12 @@ void load_key_pair(uvec2 keys, uint key, uint vector, uint last, out uvec4 halve
 }
 
 /* An invocation's part of `k_lines` and `v_lines`: eight channels of two keys. */
-void stage_pair(uvec2 k, uvec2 v, uint last, uint i)
+void stage_pair(int pass, uint i)
 {
-	uint key = i / vectors * 2, vector = i % vectors;
+	uint key = i / vectors * 2, vector = i % vectors, last = load_word(last_pass, NON_PRIVATE_POINTER) - uint(pass);
+	uvec4 from = load_vector(caches, NON_PRIVATE_POINTER);
+	uvec2 k = address(from.xy, uint(pass + 1), config_head_dim * WEIGHT_BYTES);
+	uvec2 v = address(from.zw, uint(pass + 1), config_head_dim * WEIGHT_BYTES);
 	uvec4 halves[2];
 	load_key_pair(k, key, vector, last, halves);
 	store_vector(k_lines[key * channel_vectors + vector], halves[0], NON_PRIVATE_POINTER);
@@ -225,42 +228,48 @@ void stage_pair(uvec2 k, uvec2 v, uint last, uint i)
 	}
 }
 
+/* As a lane of the subgroup holds it. */
+void stage_k_factor(uint i)
+{
+	MatrixA a = load_first_factor(k_lines[i / channel_steps * config_matrix_m * channel_vectors +
+					      i % channel_steps * config_matrix_k / HALVES_PER_VECTOR],
+				      ROW_MAJOR, channel_vectors, NON_PRIVATE_POINTER);
+	[[unroll]] for (uint v = 0; v < first_vectors; v++)
+		store_vector(k_shares[share(i, first_vectors, v)], PACK_EIGHT(a, v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
+}
+
+void stage_v_factor(uint i)
+{
+	MatrixA a = load_first_factor(v_lines[i % all_tiles * config_matrix_m * key_vectors +
+					      i / all_tiles * config_matrix_k / HALVES_PER_VECTOR],
+				      ROW_MAJOR, key_vectors, NON_PRIVATE_POINTER);
+	[[unroll]] for (uint v = 0; v < first_vectors; v++)
+		store_vector(v_shares[share(i, first_vectors, v)], PACK_EIGHT(a, v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
+}
+
+/*
+ * TASK(i) for the i below `count` that are the subgroup's or the invocation's, which has number `own` of `owners`. A loop only where it
+ * runs more than once: unrolled it would take registers.
+ */
+#define SHARE_OUT(count, own, owners, TASK)                                                                            \
+	if (count <= owners) {                                                                                         \
+		if (count == owners || own < count)                                                                    \
+			TASK(own);                                                                                     \
+	} else {                                                                                                       \
+		[[dont_unroll]] for (uint i = own; i < count; i += owners)                                             \
+			TASK(i);                                                                                       \
+	}
+
 /* The keys of a pass; all subgroups together. */
 void stage_pass(int pass)
 {
 	const uint pairs = config_columns / 2 * vectors;
-	[[unroll]] for (uint first = 0; first < pairs; first += config_workgroup) {
-		uint i = first + gl_SubgroupID * config_subgroup + lane();
-		if (pairs - first >= config_workgroup || i < pairs) {
-			uvec4 from = load_vector(caches, NON_PRIVATE_POINTER);
-			uint last = load_word(last_pass, NON_PRIVATE_POINTER) - uint(pass), key = uint(pass + 1);
-			stage_pair(address(from.xy, key, config_head_dim * WEIGHT_BYTES),
-				   address(from.zw, key, config_head_dim * WEIGHT_BYTES), last, i);
-		}
-	}
+	uint own = gl_SubgroupID * config_subgroup + lane();
+#define STAGE_PAIR(i) stage_pair(pass, i)
+	SHARE_OUT(pairs, own, config_workgroup, STAGE_PAIR)
 	workgroup_exchange();
-	[[unroll]] for (uint first = 0; first < k_factors; first += subgroups) {
-		uint i = first + gl_SubgroupID;
-		if (k_factors - first >= subgroups || i < k_factors) {
-			MatrixA a = load_first_factor(k_lines[i / channel_steps * config_matrix_m * channel_vectors +
-							      i % channel_steps * config_matrix_k / HALVES_PER_VECTOR],
-						      ROW_MAJOR, channel_vectors, NON_PRIVATE_POINTER);
-			[[unroll]] for (uint vector = 0; vector < first_vectors; vector++)
-				store_vector(k_shares[share(i, first_vectors, vector)], PACK_EIGHT(a, vector * HALVES_PER_VECTOR),
-					     NON_PRIVATE_POINTER);
-		}
-	}
-	[[unroll]] for (uint first = 0; first < v_factors; first += subgroups) {
-		uint i = first + gl_SubgroupID;
-		if (v_factors - first >= subgroups || i < v_factors) {
-			MatrixA a = load_first_factor(v_lines[i % all_tiles * config_matrix_m * key_vectors +
-							      i / all_tiles * config_matrix_k / HALVES_PER_VECTOR],
-						      ROW_MAJOR, key_vectors, NON_PRIVATE_POINTER);
-			[[unroll]] for (uint vector = 0; vector < first_vectors; vector++)
-				store_vector(v_shares[share(i, first_vectors, vector)], PACK_EIGHT(a, vector * HALVES_PER_VECTOR),
-					     NON_PRIVATE_POINTER);
-		}
-	}
+	SHARE_OUT(k_factors, gl_SubgroupID, subgroups, stage_k_factor)
+	SHARE_OUT(v_factors, gl_SubgroupID, subgroups, stage_v_factor)
 	workgroup_exchange();
 }
 
