@@ -151,11 +151,11 @@ void share_queries(Tile tile, uint subgroup)
 	}
 }
 
-MatrixB load_q_factor(uint s)
+MatrixB load_q_factor(uint subgroup, uint s)
 {
 	MatrixB q_factor;
 	[[unroll]] for (uint v = 0; v < second_vectors; v++) {
-		uvec4 halves = load_vector(q_shares[q_share(gl_SubgroupID, s, v)], NON_PRIVATE_POINTER);
+		uvec4 halves = load_vector(q_shares[q_share(subgroup, s, v)], NON_PRIVATE_POINTER);
 		UNPACK_EIGHT(q_factor, v * HALVES_PER_VECTOR, halves)
 	}
 	return q_factor;
@@ -274,20 +274,20 @@ void stage_pass(int pass)
 }
 
 /* Keys x rows, plus `start`. */
-void scores_of_lanes(float start, out MatrixSum scores[score_tiles])
+void scores_of_lanes(uint subgroup, float start, out MatrixSum scores[score_tiles])
 {
 	[[unroll]] for (uint t = 0; t < score_tiles; t++)
 		[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
 			scores[t][i] = start;
 	[[unroll]] for (uint s = 0; s < channel_steps; s++) {
-		MatrixB q_factor = load_q_factor(s);
+		MatrixB q_factor = load_q_factor(subgroup, s);
 		[[unroll]] for (uint t = 0; t < score_tiles; t++)
 			scores[t] = coopMatMulAdd(load_k_factor(t, s), q_factor, scores[t]);
 	}
 }
 
 /* Leaves probabilities relative to a reference higher by `rise` in `p_lines`; returns their sum. */
-float store_probabilities(MatrixSum scores[score_tiles], float rise)
+float store_probabilities(uint subgroup, MatrixSum scores[score_tiles], float rise)
 {
 	float sum = 0.0;
 	[[unroll]] for (uint v = 0; v < p_vectors; v++) {
@@ -299,7 +299,7 @@ float store_probabilities(MatrixSum scores[score_tiles], float rise)
 			sum += low + high;
 			halves[j] = packHalf2x16(vec2(low, high));
 		}
-		store_vector(p_lines[(gl_SubgroupID * config_subgroup + lane()) * p_vectors + v], halves, NON_PRIVATE_POINTER);
+		store_vector(p_lines[(subgroup * config_subgroup + lane()) * p_vectors + v], halves, NON_PRIVATE_POINTER);
 	}
 	return sum;
 }
@@ -308,7 +308,7 @@ float store_probabilities(MatrixSum scores[score_tiles], float rise)
  * Makes the largest score so far the row's reference; returns the sum of the probabilities, stored anew. Before the first key the sums
  * are 0, and the first reference may lie anywhere.
  */
-float raise_reference(MatrixSum scores[score_tiles])
+float raise_reference(uint subgroup, MatrixSum scores[score_tiles])
 {
 	float largest = no_score;
 	[[unroll]] for (uint i = 0; i < config_columns; i++)
@@ -318,7 +318,7 @@ float raise_reference(MatrixSum scores[score_tiles])
 	float rescale = is_set ? exp2(-rise) : 1.0;
 	reference += rise;
 	lane_sum *= rescale;
-	float sum = store_probabilities(scores, rise); /* the scores' registers are free afterwards */
+	float sum = store_probabilities(subgroup, scores, rise); /* the scores' registers are free afterwards */
 	[[unroll]] for (uint c = 0; c < part_tiles; c++) {
 		MatrixSum scaled;
 		[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
@@ -341,26 +341,27 @@ const float most_sum = 4096.0;
 void handle_staged_keys(int pass, bool is_edge, bool is_seen)
 {
 	MatrixSum scores[score_tiles];
-	scores_of_lanes(is_seen ? -reference : no_score, scores);
-	float sum = store_probabilities(scores, 0.0);
+	uint subgroup = parts > 1 ? gl_SubgroupID + (uint(pass + 1) & 1) : gl_SubgroupID;
+	scores_of_lanes(subgroup, is_seen ? -reference : no_score, scores);
+	float sum = store_probabilities(subgroup, scores, 0.0);
 	if (subgroupAny(is_edge || !(sum <= most_sum))) {
-		int end = int(load_word(row_ends[gl_SubgroupID * config_subgroup + lane()], NON_PRIVATE_POINTER));
+		int end = int(load_word(row_ends[subgroup * config_subgroup + lane()], NON_PRIVATE_POINTER));
 		[[unroll]] for (uint t = 0; t < score_tiles; t++) {
 			MatrixSum seen;
 			[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
 				seen[i] = pass + int(t * config_matrix_m + i) < end ? scores[t][i] : no_score;
 			scores[t] = seen;
 		}
-		sum = raise_reference(scores);
+		sum = raise_reference(subgroup, scores);
 	}
 	lane_sum += sum;
 	lanes_exchange();
 	[[unroll]] for (uint s = 0; s < key_steps; s++) {
-		MatrixB p = load_second_factor(p_lines[gl_SubgroupID * config_subgroup * p_vectors +
+		MatrixB p = load_second_factor(p_lines[subgroup * config_subgroup * p_vectors +
 						       s * config_matrix_k / HALVES_PER_VECTOR],
 					       COLUMN_MAJOR, p_vectors, NON_PRIVATE_POINTER);
 		[[unroll]] for (uint c = 0; c < part_tiles; c++)
-			outputs[c] = coopMatMulAdd(load_v_factor(channel_part(gl_SubgroupID) * part_tiles + c, s), p, outputs[c]);
+			outputs[c] = coopMatMulAdd(load_v_factor(channel_part(subgroup) * part_tiles + c, s), p, outputs[c]);
 	}
 }
 
