@@ -48,16 +48,18 @@ const uint all_tiles = channels / config_matrix_m; /* of the outputs, by config_
 const uint part_tiles = (all_tiles + parts - 1) / parts;
 const uint score_tiles = is_here ? config_columns / config_matrix_m : 1;
 const uint vectors = channels / HALVES_PER_VECTOR; /* of a key */
-const uint key_vectors = config_columns / HALVES_PER_VECTOR + 1; /* of a channel; one more, against bank conflicts */
+const uint step_vectors = config_matrix_k / HALVES_PER_VECTOR; /* of a row of a first factor */
+const uint k_step_vectors = config_columns * step_vectors + 1; /* one more, against bank conflicts */
+const uint factor_vectors = config_matrix_m * step_vectors + 1;
 
 /* Vectors of a lane's share of a factor. */
 const uint first_vectors = config_matrix_m * config_matrix_k / config_subgroup / HALVES_PER_VECTOR;
 const uint second_vectors = config_matrix_k * config_matrix_n / config_subgroup / HALVES_PER_VECTOR;
 
-/* K by key and V by channel, then both as factors. */
+/* K by key, a step of channels after the other, and V by channel, a factor after the other; then both as lanes hold them. */
 const uint k_factors = score_tiles * channel_steps, v_factors = all_tiles * key_steps;
-shared uvec4 k_lines[is_here ? config_columns * channel_vectors : 1];
-shared uvec4 v_lines[is_here ? channels * key_vectors : 1];
+shared uvec4 k_lines[is_here ? channel_steps * k_step_vectors : 1];
+shared uvec4 v_lines[is_here ? v_factors * factor_vectors : 1];
 shared uvec4 k_shares[is_here ? k_factors * first_vectors * config_subgroup : 1];
 shared uvec4 v_shares[is_here ? v_factors * first_vectors * config_subgroup : 1];
 shared uvec4 q_shares[is_here ? channel_steps * second_vectors * config_rows : 1];
@@ -166,7 +168,7 @@ MatrixA load_k_factor(uint t, uint s)
 {
 	MatrixA k;
 	[[unroll]] for (uint v = 0; v < first_vectors; v++) {
-		uvec4 halves = load_vector(k_shares[share(t * channel_steps + s, first_vectors, v)], NON_PRIVATE_POINTER);
+		uvec4 halves = load_vector(k_shares[share(s * score_tiles + t, first_vectors, v)], NON_PRIVATE_POINTER);
 		UNPACK_EIGHT(k, v * HALVES_PER_VECTOR, halves)
 	}
 	return k;
@@ -185,64 +187,70 @@ MatrixA load_v_factor(uint c, uint s)
 	return v_factor;
 }
 
-/*
- * Eight channels of two neighbouring keys of a pass. Keys past `last` are that one again; past the last channel others come again.
- * No row sees those keys, q is 0 in those channels, and no output is one of them.
- */
-void load_key_pair(uvec2 keys, uint key, uint vector, uint last, out uvec4 halves[2])
+/* Eight channels, `vector`, of a key: its distance from the range's first in the cache that begins there. */
+uvec4 load_key(uvec2 cache, uint key, uint vector)
 {
 	const uint line = config_head_dim / HALVES_PER_VECTOR;
 	if (config_head_dim % HALVES_PER_VECTOR != 0) {
-		[[unroll]] for (uint i = 0; i < 2; i++)
-			[[unroll]] for (uint j = 0; j < 4; j++)
-				halves[i][j] = HalfPairs(keys).at[min(key + i, last) * (config_head_dim / 2) +
-								  min(4 * vector + j, config_head_dim / 2 - 1)];
-		return;
+		uvec2 own = address(cache, key, config_head_dim * WEIGHT_BYTES);
+		uvec4 halves;
+		[[unroll]] for (uint j = 0; j < 4; j++)
+			halves[j] = HalfPairs(own).at[min(4 * vector + j, config_head_dim / 2 - 1)];
+		return halves;
 	}
-	/* One address in 64 bits for both. */
-	uint own = config_head_dim == channels ? vector : min(vector, line - 1), carry;
-	uint low = uaddCarry(keys.x, (min(key, last) * line + own) * HALVES_PER_VECTOR * WEIGHT_BYTES, carry);
-	Vectors first = Vectors(uvec2(low, keys.y + carry));
-	halves[0] = first.at[0];
-	halves[1] = first.at[key < last ? line : 0];
+	/* In units of 16 bytes the distance has 32 bits, and takes two shifts to become 64. */
+	uint at = key * line + (config_head_dim == channels ? vector : min(vector, line - 1)), carry;
+	uint low = uaddCarry(cache.x, at << 4, carry);
+	return Vectors(uvec2(low, cache.y + (at >> 28) + carry)).at[0];
 }
 
-/* An invocation's part of `k_lines` and `v_lines`: eight channels of two keys. */
+/* Of channel 8 * vector + more and a key of the pass; what the vector gives alone comes first. */
+uint v_line(uint key, uint vector, uint more)
+{
+	uint first = vector * (HALVES_PER_VECTOR / config_matrix_m * factor_vectors);
+	if (config_matrix_m > HALVES_PER_VECTOR)
+		first = vector * HALVES_PER_VECTOR / config_matrix_m * factor_vectors +
+			vector * HALVES_PER_VECTOR % config_matrix_m * step_vectors;
+	first += key_steps == 1 ? key / HALVES_PER_VECTOR
+				: key / config_matrix_k * all_tiles * factor_vectors + key % config_matrix_k / HALVES_PER_VECTOR;
+	return first + more / config_matrix_m * factor_vectors + more % config_matrix_m * step_vectors;
+}
+
+/*
+ * An invocation's part of `k_lines` and `v_lines`: eight channels of two neighbouring keys. Keys past the last there is are that one
+ * again; past the last channel others come again. No row sees those keys, q is 0 in those channels, and no output is one of them.
+ */
 void stage_pair(int pass, uint i)
 {
+	i += load_word(zero_word, NON_PRIVATE_POINTER); /* or all that follows from it takes registers in all passes */
 	uint key = i / vectors * 2, vector = i % vectors, last = load_word(last_pass, NON_PRIVATE_POINTER) - uint(pass);
 	uvec4 from = load_vector(caches, NON_PRIVATE_POINTER);
-	uvec2 k = address(from.xy, uint(pass + 1), config_head_dim * WEIGHT_BYTES);
-	uvec2 v = address(from.zw, uint(pass + 1), config_head_dim * WEIGHT_BYTES);
-	uvec4 halves[2];
-	load_key_pair(k, key, vector, last, halves);
-	store_vector(k_lines[key * channel_vectors + vector], halves[0], NON_PRIVATE_POINTER);
-	store_vector(k_lines[(key + 1) * channel_vectors + vector], halves[1], NON_PRIVATE_POINTER);
-	load_key_pair(v, key, vector, last, halves);
-	uint line = vector * HALVES_PER_VECTOR * key_vectors + key / HALVES_PER_VECTOR, word = key % HALVES_PER_VECTOR / 2;
+	uint first = uint(pass + 1) + min(key, last), second = uint(pass + 1) + min(key + 1, last);
+	uint line = vector / step_vectors * k_step_vectors + key * step_vectors + vector % step_vectors;
+	store_vector(k_lines[line], load_key(from.xy, first, vector), NON_PRIVATE_POINTER);
+	store_vector(k_lines[line + step_vectors], load_key(from.xy, second, vector), NON_PRIVATE_POINTER);
+	uvec4 halves[2] = {load_key(from.zw, first, vector), load_key(from.zw, second, vector)};
+	uint word = key % HALVES_PER_VECTOR / 2;
 	[[unroll]] for (uint j = 0; j < 4; j++) {
 		uint low = bitfieldInsert(halves[0][j], halves[1][j], 16, 16);
 		uint high = bitfieldInsert(halves[1][j], halves[0][j] >> 16, 0, 16);
-		store_word(v_lines[line + 2 * j * key_vectors][word], low, NON_PRIVATE_POINTER);
-		store_word(v_lines[line + (2 * j + 1) * key_vectors][word], high, NON_PRIVATE_POINTER);
+		store_word(v_lines[v_line(key, vector, 2 * j)][word], low, NON_PRIVATE_POINTER);
+		store_word(v_lines[v_line(key, vector, 2 * j + 1)][word], high, NON_PRIVATE_POINTER);
 	}
 }
 
-/* As a lane of the subgroup holds it. */
+/* A factor as the lanes of the subgroup hold it. */
 void stage_k_factor(uint i)
 {
-	MatrixA a = load_first_factor(k_lines[i / channel_steps * config_matrix_m * channel_vectors +
-					      i % channel_steps * config_matrix_k / HALVES_PER_VECTOR],
-				      ROW_MAJOR, channel_vectors, NON_PRIVATE_POINTER);
+	MatrixA a = load_first_factor(k_lines[i * (config_matrix_m * step_vectors) + i / score_tiles], ROW_MAJOR, step_vectors,
+				      NON_PRIVATE_POINTER);
 	[[unroll]] for (uint v = 0; v < first_vectors; v++)
 		store_vector(k_shares[share(i, first_vectors, v)], PACK_EIGHT(a, v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
 }
 
 void stage_v_factor(uint i)
 {
-	MatrixA a = load_first_factor(v_lines[i % all_tiles * config_matrix_m * key_vectors +
-					      i / all_tiles * config_matrix_k / HALVES_PER_VECTOR],
-				      ROW_MAJOR, key_vectors, NON_PRIVATE_POINTER);
+	MatrixA a = load_first_factor(v_lines[i * factor_vectors], ROW_MAJOR, step_vectors, NON_PRIVATE_POINTER);
 	[[unroll]] for (uint v = 0; v < first_vectors; v++)
 		store_vector(v_shares[share(i, first_vectors, v)], PACK_EIGHT(a, v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
 }
@@ -345,11 +353,11 @@ void handle_staged_keys(int pass, bool is_edge, bool is_seen)
 	scores_of_lanes(subgroup, is_seen ? -reference : no_score, scores);
 	float sum = store_probabilities(subgroup, scores, 0.0);
 	if (subgroupAny(is_edge || !(sum <= most_sum))) {
-		int end = int(load_word(row_ends[subgroup * config_subgroup + lane()], NON_PRIVATE_POINTER));
+		int keys = int(load_word(row_ends[subgroup * config_subgroup + lane()], NON_PRIVATE_POINTER)) - pass;
 		[[unroll]] for (uint t = 0; t < score_tiles; t++) {
 			MatrixSum seen;
 			[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
-				seen[i] = pass + int(t * config_matrix_m + i) < end ? scores[t][i] : no_score;
+				seen[i] = int(t * config_matrix_m + i) < keys ? scores[t][i] : no_score;
 			scores[t] = seen;
 		}
 		sum = raise_reference(subgroup, scores);
