@@ -64,17 +64,12 @@ shared uvec4 k_shares[is_here ? k_factors * first_vectors * config_subgroup : 1]
 shared uvec4 v_shares[is_here ? v_factors * first_vectors * config_subgroup : 1];
 shared uvec4 q_shares[is_here ? channel_steps * second_vectors * config_rows : 1];
 
-/* Probabilities by row, config_columns keys each. */
-const uint p_vectors = config_columns / HALVES_PER_VECTOR;
-shared uvec4 p_lines[is_here ? config_workgroup * p_vectors : 1];
-
 /* What would take registers from the first pass to the last. */
 shared uint row_ends[is_here ? config_workgroup : 1]; /* pass_key of the first key that each lane's row does not see */
 shared Tile own_tile;
 shared KeyRange own_range;
-shared uvec4 caches;   /* addresses of the range's first keys in K and V */
-shared uint last_pass; /* the first pass's number of the last key there is */
-shared uint zero_word; /* 0, and no compiler knows */
+shared uvec4 staging[2]; /* addresses of the range's first keys in K and V; of the first pass, which key is the last; 0 */
+shared uint zero_word;   /* 0, and no compiler knows */
 
 MatrixSum outputs[part_tiles]; /* channels x rows */
 float reference;               /* of the lane's row */
@@ -135,16 +130,16 @@ uint q_share(uint subgroup, uint step, uint vector)
 	return (step * second_vectors + vector) * config_rows + lane_row(subgroup);
 }
 
-/* A subgroup makes its rows of q factors, by way of its rows of `p_lines` in blocks of as many channels as a factor has. */
+/* A subgroup makes its rows of q factors, by way of its rows of `lines` in blocks of as many channels as a factor has. */
 void share_queries(Tile tile, uint subgroup)
 {
 	const uint block_line = subgroup * config_subgroup * p_vectors, line = block_line + lane() * p_vectors;
 	[[dont_unroll]] for (uint s = 0; s < channel_steps; s++) {
 		[[unroll]] for (uint v = 0; v < config_matrix_k / HALVES_PER_VECTOR; v++)
-			store_vector(p_lines[line + v],
+			store_vector(lines[line + v],
 				     load_q(tile, lane_row(subgroup), s * config_matrix_k + v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
 		lanes_exchange();
-		MatrixB q_factor = load_second_factor(p_lines[block_line], COLUMN_MAJOR, p_vectors, NON_PRIVATE_POINTER);
+		MatrixB q_factor = load_second_factor(lines[block_line], COLUMN_MAJOR, p_vectors, NON_PRIVATE_POINTER);
 		lanes_exchange();
 		[[unroll]] for (uint v = 0; v < second_vectors; v++)
 			if (channel_part(subgroup) == 0)
@@ -222,15 +217,15 @@ uint v_line(uint key, uint vector, uint more)
  */
 void stage_pair(int pass, uint i)
 {
-	i += load_word(zero_word, NON_PRIVATE_POINTER); /* or all that follows from it takes registers in all passes */
-	uint key = i / vectors * 2, vector = i % vectors, last = load_word(last_pass, NON_PRIVATE_POINTER) - uint(pass);
-	uvec4 from = load_vector(caches, NON_PRIVATE_POINTER);
+	uvec4 from = load_vector(staging[0], NON_PRIVATE_POINTER), ends = load_vector(staging[1], NON_PRIVATE_POINTER);
+	i += ends.y; /* what follows from i would take registers in all passes, if that were known to be the same */
+	uint pair = i / vectors, key = 2 * pair, vector = i % vectors, last = ends.x - uint(pass);
 	uint first = uint(pass + 1) + min(key, last), second = uint(pass + 1) + min(key + 1, last);
 	uint line = vector / step_vectors * k_step_vectors + key * step_vectors + vector % step_vectors;
 	store_vector(k_lines[line], load_key(from.xy, first, vector), NON_PRIVATE_POINTER);
 	store_vector(k_lines[line + step_vectors], load_key(from.xy, second, vector), NON_PRIVATE_POINTER);
 	uvec4 halves[2] = {load_key(from.zw, first, vector), load_key(from.zw, second, vector)};
-	uint word = key % HALVES_PER_VECTOR / 2;
+	uint word = pair % (HALVES_PER_VECTOR / 2);
 	[[unroll]] for (uint j = 0; j < 4; j++) {
 		uint low = bitfieldInsert(halves[0][j], halves[1][j], 16, 16);
 		uint high = bitfieldInsert(halves[1][j], halves[0][j] >> 16, 0, 16);
@@ -294,7 +289,7 @@ void scores_of_lanes(uint subgroup, float start, out MatrixSum scores[score_tile
 	}
 }
 
-/* Leaves probabilities relative to a reference higher by `rise` in `p_lines`; returns their sum. */
+/* Leaves probabilities relative to a reference higher by `rise` in `lines`; returns their sum. */
 float store_probabilities(uint subgroup, MatrixSum scores[score_tiles], float rise)
 {
 	float sum = 0.0;
@@ -307,7 +302,7 @@ float store_probabilities(uint subgroup, MatrixSum scores[score_tiles], float ri
 			sum += low + high;
 			halves[j] = packHalf2x16(vec2(low, high));
 		}
-		store_vector(p_lines[(subgroup * config_subgroup + lane()) * p_vectors + v], halves, NON_PRIVATE_POINTER);
+		store_vector(lines[(subgroup * config_subgroup + lane()) * p_vectors + v], halves, NON_PRIVATE_POINTER);
 	}
 	return sum;
 }
@@ -365,7 +360,7 @@ void handle_staged_keys(int pass, bool is_edge, bool is_seen)
 	lane_sum += sum;
 	lanes_exchange();
 	[[unroll]] for (uint s = 0; s < key_steps; s++) {
-		MatrixB p = load_second_factor(p_lines[subgroup * config_subgroup * p_vectors +
+		MatrixB p = load_second_factor(lines[subgroup * config_subgroup * p_vectors +
 						       s * config_matrix_k / HALVES_PER_VECTOR],
 					       COLUMN_MAJOR, p_vectors, NON_PRIVATE_POINTER);
 		[[unroll]] for (uint c = 0; c < part_tiles; c++)
@@ -380,11 +375,11 @@ void attend_transposed(Tile tile, KeyRange range, uint cached)
 		own_tile = tile;
 		own_range = range;
 		store_word(zero_word, 0, NON_PRIVATE_POINTER);
-		store_word(last_pass, cached - 1 - (range.first + 1), NON_PRIVATE_POINTER);
-		store_vector(caches,
+		store_vector(staging[0],
 			     uvec4(address(tile.k, range.first, config_head_dim * WEIGHT_BYTES),
 				   address(tile.v, range.first, config_head_dim * WEIGHT_BYTES)),
 			     NON_PRIVATE_POINTER);
+		store_vector(staging[1], uvec4(cached - 1 - (range.first + 1), 0, 0, 0), NON_PRIVATE_POINTER);
 	}
 	workgroup_exchange();
 	uint subgroup = gl_SubgroupID + load_word(zero_word, NON_PRIVATE_POINTER);
