@@ -49,19 +49,19 @@ const uint part_tiles = (all_tiles + parts - 1) / parts;
 const uint score_tiles = is_here ? config_columns / config_matrix_m : 1;
 const uint vectors = channels / HALVES_PER_VECTOR; /* of a key */
 const uint step_vectors = config_matrix_k / HALVES_PER_VECTOR; /* of a row of a first factor */
-const uint k_step_vectors = config_columns * step_vectors + 1; /* one more, against bank conflicts */
-const uint factor_vectors = config_matrix_m * step_vectors + 1;
+const uint factor_vectors = config_matrix_m * step_vectors + 1; /* one more, against bank conflicts */
 
 /* Vectors of a lane's share of a factor. */
 const uint first_vectors = config_matrix_m * config_matrix_k / config_subgroup / HALVES_PER_VECTOR;
 const uint second_vectors = config_matrix_k * config_matrix_n / config_subgroup / HALVES_PER_VECTOR;
 
-/* K by key, a step of channels after the other, and V by channel, a factor after the other; then both as lanes hold them. */
-const uint k_factors = score_tiles * channel_steps, v_factors = all_tiles * key_steps;
-shared uvec4 k_lines[is_here ? channel_steps * k_step_vectors : 1];
-shared uvec4 v_lines[is_here ? v_factors * factor_vectors : 1];
-shared uvec4 k_shares[is_here ? k_factors * first_vectors * config_subgroup : 1];
-shared uvec4 v_shares[is_here ? v_factors * first_vectors * config_subgroup : 1];
+/*
+ * A pass's first factors: those of K, each some keys by some channels, and those of V, some channels by some keys; row by row, then as
+ * lanes hold them. One loop for both: the lanes' parts of addresses, were they used in two, would take registers in all passes.
+ */
+const uint k_factors = channel_steps * score_tiles, v_factors = key_steps * all_tiles;
+shared uvec4 factor_lines[is_here ? (k_factors + v_factors) * factor_vectors : 1];
+shared uvec4 factor_shares[is_here ? (k_factors + v_factors) * first_vectors * config_subgroup : 1];
 shared uvec4 q_shares[is_here ? channel_steps * second_vectors * config_rows : 1];
 
 /* What would take registers from the first pass to the last. */
@@ -163,7 +163,7 @@ MatrixA load_k_factor(uint t, uint s)
 {
 	MatrixA k;
 	[[unroll]] for (uint v = 0; v < first_vectors; v++) {
-		uvec4 halves = load_vector(k_shares[share(s * score_tiles + t, first_vectors, v)], NON_PRIVATE_POINTER);
+		uvec4 halves = load_vector(factor_shares[share(s * score_tiles + t, first_vectors, v)], NON_PRIVATE_POINTER);
 		UNPACK_EIGHT(k, v * HALVES_PER_VECTOR, halves)
 	}
 	return k;
@@ -176,7 +176,7 @@ MatrixA load_v_factor(uint c, uint s)
 	if (parts * part_tiles > all_tiles)
 		c = min(c, all_tiles - 1);
 	[[unroll]] for (uint v = 0; v < first_vectors; v++) {
-		uvec4 halves = load_vector(v_shares[share(s * all_tiles + c, first_vectors, v)], NON_PRIVATE_POINTER);
+		uvec4 halves = load_vector(factor_shares[share(k_factors + s * all_tiles + c, first_vectors, v)], NON_PRIVATE_POINTER);
 		UNPACK_EIGHT(v_factor, v * HALVES_PER_VECTOR, halves)
 	}
 	return v_factor;
@@ -199,20 +199,28 @@ uvec4 load_key(uvec2 cache, uint key, uint vector)
 	return Vectors(uvec2(low, cache.y + (at >> 28) + carry)).at[0];
 }
 
-/* Of channel 8 * vector + more and a key of the pass; what the vector gives alone comes first. */
-uint v_line(uint key, uint vector, uint more)
+/* Where eight channels, `vector`, of a key of the pass lie. */
+uint k_line(uint key, uint vector)
 {
-	uint first = vector * (HALVES_PER_VECTOR / config_matrix_m * factor_vectors);
+	return (vector / step_vectors * score_tiles + key / config_matrix_m) * factor_vectors + key % config_matrix_m * step_vectors +
+	       vector % step_vectors;
+}
+
+/* Where channel 8 * vector + more of eight keys, `keys`, lies; what does not depend on `more` comes first. */
+uint v_line(uint keys, uint vector, uint more)
+{
+	uint first = k_factors * factor_vectors;
 	if (config_matrix_m > HALVES_PER_VECTOR)
-		first = vector * HALVES_PER_VECTOR / config_matrix_m * factor_vectors +
-			vector * HALVES_PER_VECTOR % config_matrix_m * step_vectors;
-	first += key_steps == 1 ? key / HALVES_PER_VECTOR
-				: key / config_matrix_k * all_tiles * factor_vectors + key % config_matrix_k / HALVES_PER_VECTOR;
+		first += vector * HALVES_PER_VECTOR / config_matrix_m * factor_vectors +
+			 vector * HALVES_PER_VECTOR % config_matrix_m * step_vectors;
+	else
+		first += vector * (HALVES_PER_VECTOR / config_matrix_m * factor_vectors);
+	first += key_steps == 1 ? keys : keys / step_vectors * all_tiles * factor_vectors + keys % step_vectors;
 	return first + more / config_matrix_m * factor_vectors + more % config_matrix_m * step_vectors;
 }
 
 /*
- * An invocation's part of `k_lines` and `v_lines`: eight channels of two neighbouring keys. Keys past the last there is are that one
+ * An invocation's part of `factor_lines`: eight channels of two neighbouring keys. Keys past the last there is are that one
  * again; past the last channel others come again. No row sees those keys, q is 0 in those channels, and no output is one of them.
  */
 void stage_pair(int pass, uint i)
@@ -221,33 +229,26 @@ void stage_pair(int pass, uint i)
 	i += ends.y; /* what follows from i would take registers in all passes, if that were known to be the same */
 	uint pair = i / vectors, key = 2 * pair, vector = i % vectors, last = ends.x - uint(pass);
 	uint first = uint(pass + 1) + min(key, last), second = uint(pass + 1) + min(key + 1, last);
-	uint line = vector / step_vectors * k_step_vectors + key * step_vectors + vector % step_vectors;
-	store_vector(k_lines[line], load_key(from.xy, first, vector), NON_PRIVATE_POINTER);
-	store_vector(k_lines[line + step_vectors], load_key(from.xy, second, vector), NON_PRIVATE_POINTER);
+	uint line = k_line(key, vector);
+	store_vector(factor_lines[line], load_key(from.xy, first, vector), NON_PRIVATE_POINTER);
+	store_vector(factor_lines[line + step_vectors], load_key(from.xy, second, vector), NON_PRIVATE_POINTER);
 	uvec4 halves[2] = {load_key(from.zw, first, vector), load_key(from.zw, second, vector)};
-	uint word = pair % (HALVES_PER_VECTOR / 2);
+	const uint pairs_of_eight = HALVES_PER_VECTOR / 2;
+	uint keys = pair / pairs_of_eight, word = pair % pairs_of_eight;
 	[[unroll]] for (uint j = 0; j < 4; j++) {
 		uint low = bitfieldInsert(halves[0][j], halves[1][j], 16, 16);
 		uint high = bitfieldInsert(halves[1][j], halves[0][j] >> 16, 0, 16);
-		store_word(v_lines[v_line(key, vector, 2 * j)][word], low, NON_PRIVATE_POINTER);
-		store_word(v_lines[v_line(key, vector, 2 * j + 1)][word], high, NON_PRIVATE_POINTER);
+		store_word(factor_lines[v_line(keys, vector, 2 * j)][word], low, NON_PRIVATE_POINTER);
+		store_word(factor_lines[v_line(keys, vector, 2 * j + 1)][word], high, NON_PRIVATE_POINTER);
 	}
 }
 
 /* A factor as the lanes of the subgroup hold it. */
-void stage_k_factor(uint i)
+void stage_factor(uint i)
 {
-	MatrixA a = load_first_factor(k_lines[i * (config_matrix_m * step_vectors) + i / score_tiles], ROW_MAJOR, step_vectors,
-				      NON_PRIVATE_POINTER);
+	MatrixA a = load_first_factor(factor_lines[i * factor_vectors], ROW_MAJOR, step_vectors, NON_PRIVATE_POINTER);
 	[[unroll]] for (uint v = 0; v < first_vectors; v++)
-		store_vector(k_shares[share(i, first_vectors, v)], PACK_EIGHT(a, v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
-}
-
-void stage_v_factor(uint i)
-{
-	MatrixA a = load_first_factor(v_lines[i * factor_vectors], ROW_MAJOR, step_vectors, NON_PRIVATE_POINTER);
-	[[unroll]] for (uint v = 0; v < first_vectors; v++)
-		store_vector(v_shares[share(i, first_vectors, v)], PACK_EIGHT(a, v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
+		store_vector(factor_shares[share(i, first_vectors, v)], PACK_EIGHT(a, v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
 }
 
 /*
@@ -271,8 +272,7 @@ void stage_pass(int pass)
 #define STAGE_PAIR(i) stage_pair(pass, i)
 	SHARE_OUT(pairs, own, config_workgroup, STAGE_PAIR)
 	workgroup_exchange();
-	SHARE_OUT(k_factors, gl_SubgroupID, subgroups, stage_k_factor)
-	SHARE_OUT(v_factors, gl_SubgroupID, subgroups, stage_v_factor)
+	SHARE_OUT(k_factors + v_factors, gl_SubgroupID, subgroups, stage_factor)
 	workgroup_exchange();
 }
 
