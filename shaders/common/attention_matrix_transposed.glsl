@@ -259,6 +259,9 @@ void stage_factor(uint i)
 	if (count <= owners) {                                                                                         \
 		if (count == owners || own < count)                                                                    \
 			TASK(own);                                                                                     \
+	} else if (count == 2 * owners) {                                                                              \
+		TASK(own);                                                                                             \
+		TASK(own + owners);                                                                                    \
 	} else {                                                                                                       \
 		[[dont_unroll]] for (uint i = own; i < count; i += owners)                                             \
 			TASK(i);                                                                                       \
