@@ -246,10 +246,13 @@ uint64_t gqe_tile_transposed_bytes(const struct gqe_tile *tile, uint32_t head_di
 static void fit_transposed(const struct gqe_capabilities *capabilities, uint32_t work_rows, uint32_t head_dim, uint32_t channels,
 			   struct gqe_tile *tile)
 {
-	const uint32_t parts = gqe_div_up(gqe_matrix_channels(tile, head_dim), channels);
-	const uint32_t most_invocations = gqe_min_u32(tile->rows, capabilities->max_workgroup_invocations);
+	const uint32_t own_channels = gqe_matrix_channels(tile, head_dim), parts = gqe_div_up(own_channels, channels);
+	/* Half of the outputs leave registers for the scores of twice as many keys, and shared memory for twice as many rows. */
+	const uint32_t factor = 2 * own_channels <= channels ? 2 : 1;
+	const uint32_t most_invocations = gqe_min_u32(factor * tile->rows, capabilities->max_workgroup_invocations);
 	const uint32_t least_rows = parts > 1 ? tile->matrix.n : 2 * tile->matrix.n;
-	tile->columns = (uint32_t)gqe_align_up(tile->columns, tile->matrix.k);
+	tile->rows *= factor;
+	tile->columns = (uint32_t)gqe_align_up(factor * tile->columns, tile->matrix.k);
 	tile->workgroup = tile->rows * parts;
 	while (tile->rows > least_rows && (tile->workgroup > most_invocations || tile->rows / 2 >= work_rows ||
 					   gqe_tile_transposed_bytes(tile, head_dim) > capabilities->shared_memory_bytes)) {

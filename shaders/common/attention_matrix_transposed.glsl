@@ -51,6 +51,9 @@ const uint vectors = channels / HALVES_PER_VECTOR; /* of a key */
 const uint step_vectors = config_matrix_k / HALVES_PER_VECTOR; /* of a row of a first factor */
 const uint factor_vectors = config_matrix_m * step_vectors + 1; /* one more, against bank conflicts */
 
+/* So few channels leave registers for q from the first pass to the last. */
+const bool keeps_q = is_here && channels <= 32;
+
 /* Vectors of a lane's share of a factor. */
 const uint first_vectors = config_matrix_m * config_matrix_k / config_subgroup / HALVES_PER_VECTOR;
 const uint second_vectors = config_matrix_k * config_matrix_n / config_subgroup / HALVES_PER_VECTOR;
@@ -62,7 +65,7 @@ const uint second_vectors = config_matrix_k * config_matrix_n / config_subgroup 
 const uint k_factors = channel_steps * score_tiles, v_factors = key_steps * all_tiles;
 shared uvec4 factor_lines[is_here ? (k_factors + v_factors) * factor_vectors : 1];
 shared uvec4 factor_shares[is_here ? (k_factors + v_factors) * first_vectors * config_subgroup : 1];
-shared uvec4 q_shares[is_here ? channel_steps * second_vectors * config_rows : 1];
+shared uvec4 q_shares[is_here && !keeps_q ? channel_steps * second_vectors * config_rows : 1];
 
 /* What would take registers from the first pass to the last. */
 shared uint row_ends[is_here ? config_workgroup : 1]; /* pass_key of the first key that each lane's row does not see */
@@ -71,6 +74,7 @@ shared KeyRange own_range;
 shared uvec4 staging[2]; /* addresses of the range's first keys in K and V; of the first pass, which key is the last; 0 */
 shared uint zero_word;   /* 0, and no compiler knows */
 
+MatrixB q_factors[keeps_q ? channel_steps : 1];
 MatrixSum outputs[part_tiles]; /* channels x rows */
 float reference;               /* of the lane's row */
 float lane_sum;                /* of its probabilities; 0: it has seen no key, and the reference is none */
@@ -130,17 +134,28 @@ uint q_share(uint subgroup, uint step, uint vector)
 	return (step * second_vectors + vector) * config_rows + lane_row(subgroup);
 }
 
-/* A subgroup makes its rows of q factors, by way of its rows of `lines` in blocks of as many channels as a factor has. */
-void share_queries(Tile tile, uint subgroup)
+/* A step of the subgroup's rows of q, by way of its rows of `lines`. */
+MatrixB make_q_factor(Tile tile, uint subgroup, uint s)
 {
 	const uint block_line = subgroup * config_subgroup * p_vectors, line = block_line + lane() * p_vectors;
+	[[unroll]] for (uint v = 0; v < step_vectors; v++)
+		store_vector(lines[line + v], load_q(tile, lane_row(subgroup), s * config_matrix_k + v * HALVES_PER_VECTOR),
+			     NON_PRIVATE_POINTER);
+	lanes_exchange();
+	MatrixB q_factor = load_second_factor(lines[block_line], COLUMN_MAJOR, p_vectors, NON_PRIVATE_POINTER);
+	lanes_exchange();
+	return q_factor;
+}
+
+void share_queries(Tile tile, uint subgroup)
+{
+	if (keeps_q) {
+		[[unroll]] for (uint s = 0; s < channel_steps; s++)
+			q_factors[s] = make_q_factor(tile, subgroup, s);
+		return;
+	}
 	[[dont_unroll]] for (uint s = 0; s < channel_steps; s++) {
-		[[unroll]] for (uint v = 0; v < config_matrix_k / HALVES_PER_VECTOR; v++)
-			store_vector(lines[line + v],
-				     load_q(tile, lane_row(subgroup), s * config_matrix_k + v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
-		lanes_exchange();
-		MatrixB q_factor = load_second_factor(lines[block_line], COLUMN_MAJOR, p_vectors, NON_PRIVATE_POINTER);
-		lanes_exchange();
+		MatrixB q_factor = make_q_factor(tile, subgroup, s);
 		[[unroll]] for (uint v = 0; v < second_vectors; v++)
 			if (channel_part(subgroup) == 0)
 				store_vector(q_shares[q_share(subgroup, s, v)], PACK_EIGHT(q_factor, v * HALVES_PER_VECTOR),
@@ -150,6 +165,8 @@ void share_queries(Tile tile, uint subgroup)
 
 MatrixB load_q_factor(uint subgroup, uint s)
 {
+	if (keeps_q)
+		return q_factors[s];
 	MatrixB q_factor;
 	[[unroll]] for (uint v = 0; v < second_vectors; v++) {
 		uvec4 halves = load_vector(q_shares[q_share(subgroup, s, v)], NON_PRIVATE_POINTER);
