@@ -234,8 +234,8 @@ uint64_t gqe_tile_transposed_bytes(const struct gqe_tile *tile, uint32_t head_di
 	const uint32_t vector = 16, halves = 8, own_bytes = 256; /* of the tile, the range and arrays that only others use */
 	uint64_t channels = gqe_matrix_channels(tile, head_dim), factor = tile->matrix.m * tile->matrix.k;
 	uint64_t factors = 2 * tile->columns * channels / factor * (factor / halves + 1 + factor / halves);
-	uint64_t rows = tile->workgroup * tile->columns / halves + tile->rows * channels / halves;
-	return vector * (factors + rows) + tile->workgroup * sizeof(uint32_t) + own_bytes;
+	uint64_t queries = channels > GQE_KEPT_QUERY_CHANNELS ? tile->rows * channels / halves : 0;
+	return vector * (factors + tile->workgroup * tile->columns / halves + queries) + tile->workgroup * sizeof(uint32_t) + own_bytes;
 }
 
 /*

@@ -52,7 +52,7 @@ const uint step_vectors = config_matrix_k / HALVES_PER_VECTOR; /* of a row of a 
 const uint factor_vectors = config_matrix_m * step_vectors + 1; /* one more, against bank conflicts */
 
 /* So few channels leave registers for q from the first pass to the last. */
-const bool keeps_q = is_here && channels <= 32;
+const bool keeps_q = is_here && channels <= GQE_KEPT_QUERY_CHANNELS;
 
 /* Vectors of a lane's share of a factor. */
 const uint first_vectors = config_matrix_m * config_matrix_k / config_subgroup / HALVES_PER_VECTOR;
