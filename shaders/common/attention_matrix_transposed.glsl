@@ -142,7 +142,9 @@ MatrixB make_q_factor(Tile tile, uint subgroup, uint s)
 		store_vector(lines[line + v], load_q(tile, lane_row(subgroup), s * config_matrix_k + v * HALVES_PER_VECTOR),
 			     NON_PRIVATE_POINTER);
 	lanes_exchange();
-	MatrixB q_factor = load_second_factor(lines[block_line], COLUMN_MAJOR, p_vectors, NON_PRIVATE_POINTER);
+	/* Were the distance known to be that of a pass's load, the addresses would be the same and stay in registers. */
+	uint distance = p_vectors + load_word(zero_word, NON_PRIVATE_POINTER);
+	MatrixB q_factor = load_second_factor(lines[block_line], COLUMN_MAJOR, distance, NON_PRIVATE_POINTER);
 	lanes_exchange();
 	return q_factor;
 }
