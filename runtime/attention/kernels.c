@@ -340,8 +340,11 @@ static uint32_t attention_pass_keys(const struct gqe_prepared *prepared)
 static uint32_t attention_pass_iterations(const struct gqe_prepared *prepared, uint32_t head_dim)
 {
 	const struct gqe_tile *tile = &prepared->tile;
-	if (gqe_is_matrix_path(prepared->choice.path) && tile->is_transposed)
-		return 1;
+	if (gqe_is_matrix_path(prepared->choice.path) && tile->is_transposed) {
+		uint32_t channels = gqe_matrix_channels(tile, head_dim), factor = tile->matrix.m * tile->matrix.k;
+		uint32_t pairs = tile->columns / 2 * channels / 8, factors = 2 * tile->columns * channels / factor;
+		return 1 + (gqe_div_up(pairs, tile->workgroup) + 1) + (gqe_div_up(factors, tile->workgroup / tile->subgroup) + 1);
+	}
 	if (gqe_is_matrix_path(prepared->choice.path)) {
 		uint32_t pairs = tile->columns * gqe_matrix_channels(tile, head_dim) / 2;
 		bool is_staged = prepared->specialization.values[GQE_CONFIG_staged] != 0;

@@ -80,7 +80,8 @@ static const struct tile_row {
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX2, CPU_DRIVER, 0, 0, 8, 8, 0, "lavapipe 26.1's compile time"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX2, ANY_DEVICE, 0, 0, 32, 32, 200, "not tuned: no compiler here takes it"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, CPU_DRIVER, 0, 0, 8, 16, 0, "not tuned"},
-	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_8, 0, 0, 128, 16, 32, "no spill on Intel dg2; bench/NOTES.md"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_8, 4096, 0, 128, 16, 64, "no spill on Intel dg2; bench/NOTES.md"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_8, 0, 0, 256, 16, 64, "no spill on Intel dg2; bench/NOTES.md"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, LANES_16, 0, 0, 128, 16, 64, "no spill on Intel bmg; bench/NOTES.md"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_MATRIX, ANY_DEVICE, 0, 0, 32, 32, 200, "RADV's and NVK's estimates, no spill there"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SCALAR, ANY_DEVICE, 2, 64, 2, 1, 0, "not tuned"},
@@ -231,10 +232,10 @@ static uint32_t matrix_registers(const struct gqe_tile *tile, uint32_t head_dim,
 uint64_t gqe_tile_transposed_bytes(const struct gqe_tile *tile, uint32_t head_dim)
 {
 	const uint32_t vector = 16, halves = 8, own_bytes = 256; /* of the tile, the range and arrays that only others use */
-	uint64_t rows = tile->rows, columns = tile->columns, channels = gqe_matrix_channels(tile, head_dim);
-	uint64_t lines = columns * (channels / halves + 1) + channels * (columns / halves + 1) + tile->workgroup * columns / halves;
-	uint64_t shares = (2 * columns + rows) * channels / halves;
-	return vector * (lines + shares) + tile->workgroup * sizeof(uint32_t) + own_bytes;
+	uint64_t channels = gqe_matrix_channels(tile, head_dim), factor = tile->matrix.m * tile->matrix.k;
+	uint64_t factors = 2 * tile->columns * channels / factor * (factor / halves + 1 + factor / halves);
+	uint64_t queries = channels > GQE_KEPT_QUERY_CHANNELS ? tile->rows * channels / halves : 0;
+	return vector * (factors + tile->workgroup * tile->columns / halves + queries) + tile->workgroup * sizeof(uint32_t) + own_bytes;
 }
 
 /*
@@ -245,9 +246,13 @@ uint64_t gqe_tile_transposed_bytes(const struct gqe_tile *tile, uint32_t head_di
 static void fit_transposed(const struct gqe_capabilities *capabilities, uint32_t work_rows, uint32_t head_dim, uint32_t channels,
 			   struct gqe_tile *tile)
 {
-	const uint32_t parts = gqe_div_up(gqe_matrix_channels(tile, head_dim), channels), most_invocations = tile->rows;
+	const uint32_t own_channels = gqe_matrix_channels(tile, head_dim), parts = gqe_div_up(own_channels, channels);
+	/* Half of the outputs leave registers for the scores of twice as many keys, and shared memory for twice as many rows. */
+	const uint32_t factor = 2 * own_channels <= channels ? 2 : 1;
+	const uint32_t most_invocations = gqe_min_u32(factor * tile->rows, capabilities->max_workgroup_invocations);
 	const uint32_t least_rows = parts > 1 ? tile->matrix.n : 2 * tile->matrix.n;
-	tile->columns = (uint32_t)gqe_align_up(tile->columns, tile->matrix.k);
+	tile->rows *= factor;
+	tile->columns = (uint32_t)gqe_align_up(factor * tile->columns, tile->matrix.k);
 	tile->workgroup = tile->rows * parts;
 	while (tile->rows > least_rows && (tile->workgroup > most_invocations || tile->rows / 2 >= work_rows ||
 					   gqe_tile_transposed_bytes(tile, head_dim) > capabilities->shared_memory_bytes)) {

@@ -18,7 +18,7 @@ struct gqe_tile {
 };
 
 /* No tile has more rows or columns. */
-#define GQE_MAX_TILE_SIDE 128
+#define GQE_MAX_TILE_SIDE 512
 
 static inline bool gqe_is_matrix_path(gqe_path path)
 {

@@ -170,7 +170,7 @@ void gqe_check_attention(struct gqe_check *check)
 	struct gqe_push_attention *push = &problem.push;
 	uint32_t blocks = 1, parts = 1;
 	if (is_transposed_case(check)) {
-		blocks = UINT32_C(1) << gqe_check_between(check, 0, 2);
+		blocks = UINT32_C(1) << gqe_check_between(check, 0, 5);
 		parts = gqe_check_between(check, 1, 3);
 	}
 	bool is_transposed = is_transposed_case(check) && gqe_check_transposed_tile(check, problem.head_dim, blocks, parts);

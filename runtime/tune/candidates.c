@@ -123,7 +123,7 @@ static void offer_matrix_tiles(struct candidates *candidates)
 {
 	const struct gqe_capabilities *capabilities = candidates->capabilities;
 	for (uint32_t i = 0; i < capabilities->matrix_shape_count; i++)
-		for (uint32_t rows = 8; rows <= 128; rows *= 2)
+		for (uint32_t rows = 8; rows <= GQE_MAX_TILE_SIDE; rows *= 2)
 			for (uint32_t columns = 16; columns <= 128; columns *= 2)
 				for (uint32_t is_rolled = 0; is_rolled <= 1; is_rolled++) {
 					struct gqe_tile tile = *candidates->own; /* its subgroup size */

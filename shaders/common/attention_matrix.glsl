@@ -19,9 +19,14 @@ const uint key_steps = config_columns / config_matrix_k;     /* of the second pr
 const uint channel_steps = channels / config_matrix_k;       /* of the first product */
 const uint channel_tiles = channels / config_matrix_n;       /* of the outputs */
 
-/* Rows of q, as f16 by the step, and what else a kernel exchanges by rows; one vector more than needed, against bank conflicts. */
+/*
+ * Rows of q, as f16 by the step, and what else a kernel exchanges by rows: scores, one vector more than needed, against bank conflicts;
+ * with `transposed` a subgroup's rows of probabilities, p_vectors each. The first use is the first of all shared memory, as an address
+ * of 0 is an addition less.
+ */
 const uint line_vectors = config_columns / FLOATS_PER_VECTOR + 1;
-shared uvec4 lines[config_transposed != 0 ? 1 : config_rows * line_vectors];
+const uint p_vectors = config_columns / HALVES_PER_VECTOR;
+shared uvec4 lines[config_transposed != 0 ? config_workgroup * p_vectors : config_rows * line_vectors];
 
 /* K, then V; and, with `rolled`, q. */
 const uint channel_vectors = channels / HALVES_PER_VECTOR + 1;
@@ -47,27 +52,27 @@ uvec4 load_q(Tile tile, uint row, uint channel)
 /* q of the tile becomes matrices, by way of `lines` in blocks of as many channels as a matrix has; or stays in `q_lines`. */
 void load_queries(Tile tile)
 {
-	if (config_rolled != 0) {
-		const uint vectors = channels / HALVES_PER_VECTOR;
-		[[dont_unroll]] for (uint i = lane(); i < config_rows * vectors; i += config_subgroup)
-			q_lines[i / vectors * channel_vectors + i % vectors] =
-				load_q(tile, i / vectors, i % vectors * HALVES_PER_VECTOR);
-		subgroup_exchange();
+	if (config_rolled == 0) {
+		const uint vectors = config_matrix_k / HALVES_PER_VECTOR;
+		/* A loop that stayed one would keep the one around it, and q would lie in memory. */
+		[[unroll]] for (uint s = 0; s < channel_steps; s++) {
+			[[unroll]] for (uint first = 0; first < config_rows * vectors; first += config_subgroup) {
+				uint i = min(first + lane(), config_rows * vectors - 1);
+				lines[i / vectors * line_vectors + i % vectors] =
+					load_q(tile, i / vectors, s * config_matrix_k + i % vectors * HALVES_PER_VECTOR);
+			}
+			subgroup_exchange();
+			[[unroll]] for (uint r = 0; r < row_tiles; r++)
+				coopMatLoad(q[r * channel_steps + s], lines, r * config_matrix_m * line_vectors, line_vectors,
+					    ROW_MAJOR);
+			subgroup_exchange();
+		}
 		return;
 	}
-	const uint vectors = config_matrix_k / HALVES_PER_VECTOR;
-	/* A loop that stayed one would keep the one around it, and q would lie in memory. */
-	[[unroll]] for (uint s = 0; s < channel_steps; s++) {
-		[[unroll]] for (uint first = 0; first < config_rows * vectors; first += config_subgroup) {
-			uint i = min(first + lane(), config_rows * vectors - 1);
-			lines[i / vectors * line_vectors + i % vectors] =
-				load_q(tile, i / vectors, s * config_matrix_k + i % vectors * HALVES_PER_VECTOR);
-		}
-		subgroup_exchange();
-		[[unroll]] for (uint r = 0; r < row_tiles; r++)
-			coopMatLoad(q[r * channel_steps + s], lines, r * config_matrix_m * line_vectors, line_vectors, ROW_MAJOR);
-		subgroup_exchange();
-	}
+	const uint vectors = channels / HALVES_PER_VECTOR;
+	[[dont_unroll]] for (uint i = lane(); i < config_rows * vectors; i += config_subgroup)
+		q_lines[i / vectors * channel_vectors + i % vectors] = load_q(tile, i / vectors, i % vectors * HALVES_PER_VECTOR);
+	subgroup_exchange();
 }
 
 /* Keys first...first + columns - 1 of a cache into `stage`. */

@@ -48,30 +48,33 @@ const uint all_tiles = channels / config_matrix_m; /* of the outputs, by config_
 const uint part_tiles = (all_tiles + parts - 1) / parts;
 const uint score_tiles = is_here ? config_columns / config_matrix_m : 1;
 const uint vectors = channels / HALVES_PER_VECTOR; /* of a key */
-const uint key_vectors = config_columns / HALVES_PER_VECTOR + 1; /* of a channel; one more, against bank conflicts */
+const uint step_vectors = config_matrix_k / HALVES_PER_VECTOR; /* of a row of a first factor */
+const uint factor_vectors = config_matrix_m * step_vectors + 1; /* one more, against bank conflicts */
+
+/* So few channels leave registers for q from the first pass to the last. */
+const bool keeps_q = is_here && channels <= GQE_KEPT_QUERY_CHANNELS;
 
 /* Vectors of a lane's share of a factor. */
 const uint first_vectors = config_matrix_m * config_matrix_k / config_subgroup / HALVES_PER_VECTOR;
 const uint second_vectors = config_matrix_k * config_matrix_n / config_subgroup / HALVES_PER_VECTOR;
 
-/* K by key and V by channel, then both as factors. */
-const uint k_factors = score_tiles * channel_steps, v_factors = all_tiles * key_steps;
-shared uvec4 k_lines[is_here ? config_columns * channel_vectors : 1];
-shared uvec4 v_lines[is_here ? channels * key_vectors : 1];
-shared uvec4 k_shares[is_here ? k_factors * first_vectors * config_subgroup : 1];
-shared uvec4 v_shares[is_here ? v_factors * first_vectors * config_subgroup : 1];
-shared uvec4 q_shares[is_here ? row_blocks * channel_steps * second_vectors * config_subgroup : 1];
-
-/* Probabilities by row, config_columns keys each. */
-const uint p_vectors = config_columns / HALVES_PER_VECTOR;
-shared uvec4 p_lines[is_here ? config_workgroup * p_vectors : 1];
+/*
+ * A pass's first factors: those of K, each some keys by some channels, and those of V, some channels by some keys; row by row, then as
+ * lanes hold them. One loop for both: the lanes' parts of addresses, were they used in two, would take registers in all passes.
+ */
+const uint k_factors = channel_steps * score_tiles, v_factors = key_steps * all_tiles;
+shared uvec4 factor_lines[is_here ? (k_factors + v_factors) * factor_vectors : 1];
+shared uvec4 factor_shares[is_here ? (k_factors + v_factors) * first_vectors * config_subgroup : 1];
+shared uvec4 q_shares[is_here && !keeps_q ? channel_steps * second_vectors * config_rows : 1];
 
 /* What would take registers from the first pass to the last. */
-shared uint row_ends[is_here ? config_workgroup : 1]; /* row_keys of each lane's row */
+shared uint row_ends[is_here ? config_workgroup : 1]; /* pass_key of the first key that each lane's row does not see */
 shared Tile own_tile;
 shared KeyRange own_range;
-shared uint zero_word; /* 0, and no compiler knows */
+shared uvec4 staging[2]; /* addresses of the range's first keys in K and V; of the first pass, which key is the last; 0 */
+shared uint zero_word;   /* 0, and no compiler knows */
 
+MatrixB q_factors[keeps_q ? channel_steps : 1];
 MatrixSum outputs[part_tiles]; /* channels x rows */
 float reference;               /* of the lane's row */
 float lane_sum;                /* of its probabilities; 0: it has seen no key, and the reference is none */
@@ -125,30 +128,50 @@ uint share(uint factor, uint factor_vectors, uint vector)
 	return (factor * factor_vectors + vector) * config_subgroup + lane();
 }
 
-/* A subgroup makes its rows of q factors, by way of its rows of `p_lines` in blocks of as many channels as a factor has. */
-void share_queries(Tile tile, uint subgroup)
+/* The same of q: the address is that of the lane's row and a constant. */
+uint q_share(uint subgroup, uint step, uint vector)
+{
+	return (step * second_vectors + vector) * config_rows + lane_row(subgroup);
+}
+
+/* A step of the subgroup's rows of q, by way of its rows of `lines`. */
+MatrixB make_q_factor(Tile tile, uint subgroup, uint s)
 {
 	const uint block_line = subgroup * config_subgroup * p_vectors, line = block_line + lane() * p_vectors;
+	[[unroll]] for (uint v = 0; v < step_vectors; v++)
+		store_vector(lines[line + v], load_q(tile, lane_row(subgroup), s * config_matrix_k + v * HALVES_PER_VECTOR),
+			     NON_PRIVATE_POINTER);
+	lanes_exchange();
+	/* Were the distance known to be that of a pass's load, the addresses would be the same and stay in registers. */
+	uint distance = p_vectors + load_word(zero_word, NON_PRIVATE_POINTER);
+	MatrixB q_factor = load_second_factor(lines[block_line], COLUMN_MAJOR, distance, NON_PRIVATE_POINTER);
+	lanes_exchange();
+	return q_factor;
+}
+
+void share_queries(Tile tile, uint subgroup)
+{
+	if (keeps_q) {
+		[[unroll]] for (uint s = 0; s < channel_steps; s++)
+			q_factors[s] = make_q_factor(tile, subgroup, s);
+		return;
+	}
 	[[dont_unroll]] for (uint s = 0; s < channel_steps; s++) {
-		[[unroll]] for (uint v = 0; v < config_matrix_k / HALVES_PER_VECTOR; v++)
-			store_vector(p_lines[line + v],
-				     load_q(tile, lane_row(subgroup), s * config_matrix_k + v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
-		lanes_exchange();
-		MatrixB q_factor = load_second_factor(p_lines[block_line], COLUMN_MAJOR, p_vectors, NON_PRIVATE_POINTER);
-		lanes_exchange();
+		MatrixB q_factor = make_q_factor(tile, subgroup, s);
 		[[unroll]] for (uint v = 0; v < second_vectors; v++)
 			if (channel_part(subgroup) == 0)
-				store_vector(q_shares[share(row_block(subgroup) * channel_steps + s, second_vectors, v)],
-					     PACK_EIGHT(q_factor, v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
+				store_vector(q_shares[q_share(subgroup, s, v)], PACK_EIGHT(q_factor, v * HALVES_PER_VECTOR),
+					     NON_PRIVATE_POINTER);
 	}
 }
 
-MatrixB load_q_factor(uint s)
+MatrixB load_q_factor(uint subgroup, uint s)
 {
+	if (keeps_q)
+		return q_factors[s];
 	MatrixB q_factor;
 	[[unroll]] for (uint v = 0; v < second_vectors; v++) {
-		uvec4 halves = load_vector(q_shares[share(row_block(gl_SubgroupID) * channel_steps + s, second_vectors, v)],
-					   NON_PRIVATE_POINTER);
+		uvec4 halves = load_vector(q_shares[q_share(subgroup, s, v)], NON_PRIVATE_POINTER);
 		UNPACK_EIGHT(q_factor, v * HALVES_PER_VECTOR, halves)
 	}
 	return q_factor;
@@ -159,7 +182,7 @@ MatrixA load_k_factor(uint t, uint s)
 {
 	MatrixA k;
 	[[unroll]] for (uint v = 0; v < first_vectors; v++) {
-		uvec4 halves = load_vector(k_shares[share(t * channel_steps + s, first_vectors, v)], NON_PRIVATE_POINTER);
+		uvec4 halves = load_vector(factor_shares[share(s * score_tiles + t, first_vectors, v)], NON_PRIVATE_POINTER);
 		UNPACK_EIGHT(k, v * HALVES_PER_VECTOR, halves)
 	}
 	return k;
@@ -172,102 +195,124 @@ MatrixA load_v_factor(uint c, uint s)
 	if (parts * part_tiles > all_tiles)
 		c = min(c, all_tiles - 1);
 	[[unroll]] for (uint v = 0; v < first_vectors; v++) {
-		uvec4 halves = load_vector(v_shares[share(s * all_tiles + c, first_vectors, v)], NON_PRIVATE_POINTER);
+		uvec4 halves = load_vector(factor_shares[share(k_factors + s * all_tiles + c, first_vectors, v)], NON_PRIVATE_POINTER);
 		UNPACK_EIGHT(v_factor, v * HALVES_PER_VECTOR, halves)
 	}
 	return v_factor;
 }
 
-/*
- * Eight channels of two neighbouring keys of a pass. Keys past `last` are that one again; past the last channel others come again.
- * No row sees those keys, q is 0 in those channels, and no output is one of them.
- */
-void load_key_pair(uvec2 keys, uint key, uint vector, uint last, out uvec4 halves[2])
+/* Eight channels, `vector`, of a key: its distance from the range's first in the cache that begins there. */
+uvec4 load_key(uvec2 cache, uint key, uint vector)
 {
 	const uint line = config_head_dim / HALVES_PER_VECTOR;
 	if (config_head_dim % HALVES_PER_VECTOR != 0) {
-		[[unroll]] for (uint i = 0; i < 2; i++)
-			[[unroll]] for (uint j = 0; j < 4; j++)
-				halves[i][j] = HalfPairs(keys).at[min(key + i, last) * (config_head_dim / 2) +
-								  min(4 * vector + j, config_head_dim / 2 - 1)];
-		return;
+		uvec2 own = address(cache, key, config_head_dim * WEIGHT_BYTES);
+		uvec4 halves;
+		[[unroll]] for (uint j = 0; j < 4; j++)
+			halves[j] = HalfPairs(own).at[min(4 * vector + j, config_head_dim / 2 - 1)];
+		return halves;
 	}
-	/* One address in 64 bits for both. */
-	uint own = config_head_dim == channels ? vector : min(vector, line - 1), carry;
-	uint low = uaddCarry(keys.x, (min(key, last) * line + own) * HALVES_PER_VECTOR * WEIGHT_BYTES, carry);
-	Vectors first = Vectors(uvec2(low, keys.y + carry));
-	halves[0] = first.at[0];
-	halves[1] = first.at[key < last ? line : 0];
+	/* In units of 16 bytes the distance has 32 bits, and takes two shifts to become 64. */
+	uint at = key * line + (config_head_dim == channels ? vector : min(vector, line - 1)), carry;
+	uint low = uaddCarry(cache.x, at << 4, carry);
+	return Vectors(uvec2(low, cache.y + (at >> 28) + carry)).at[0];
 }
 
-/* An invocation's part of `k_lines` and `v_lines`: eight channels of two keys. */
-void stage_pair(uvec2 k, uvec2 v, uint last, uint i)
+/* Where eight channels, `vector`, of a key of the pass lie. */
+uint k_line(uint key, uint vector)
 {
-	uint key = i / vectors * 2, vector = i % vectors;
-	uvec4 halves[2];
-	load_key_pair(k, key, vector, last, halves);
-	store_vector(k_lines[key * channel_vectors + vector], halves[0], NON_PRIVATE_POINTER);
-	store_vector(k_lines[(key + 1) * channel_vectors + vector], halves[1], NON_PRIVATE_POINTER);
-	load_key_pair(v, key, vector, last, halves);
-	uint line = vector * HALVES_PER_VECTOR * key_vectors + key / HALVES_PER_VECTOR, word = key % HALVES_PER_VECTOR / 2;
+	return (vector / step_vectors * score_tiles + key / config_matrix_m) * factor_vectors + key % config_matrix_m * step_vectors +
+	       vector % step_vectors;
+}
+
+/* Where channel 8 * vector + more of eight keys, `keys`, lies; what does not depend on `more` comes first. */
+uint v_line(uint keys, uint vector, uint more)
+{
+	uint first = k_factors * factor_vectors;
+	if (config_matrix_m > HALVES_PER_VECTOR)
+		first += vector * HALVES_PER_VECTOR / config_matrix_m * factor_vectors +
+			 vector * HALVES_PER_VECTOR % config_matrix_m * step_vectors;
+	else
+		first += vector * (HALVES_PER_VECTOR / config_matrix_m * factor_vectors);
+	first += key_steps == 1 ? keys : keys / step_vectors * all_tiles * factor_vectors + keys % step_vectors;
+	return first + more / config_matrix_m * factor_vectors + more % config_matrix_m * step_vectors;
+}
+
+/*
+ * An invocation's part of `factor_lines`: eight channels of two neighbouring keys. Keys past the last there is are that one
+ * again; past the last channel others come again. No row sees those keys, q is 0 in those channels, and no output is one of them.
+ */
+void stage_pair(int pass, uint i)
+{
+	uvec4 from = load_vector(staging[0], NON_PRIVATE_POINTER), ends = load_vector(staging[1], NON_PRIVATE_POINTER);
+	i += ends.y; /* what follows from i would take registers in all passes, if that were known to be the same */
+	uint pair = i / vectors, key = 2 * pair, vector = i % vectors, last = ends.x - uint(pass);
+	uint first = uint(pass + 1) + min(key, last), second = uint(pass + 1) + min(key + 1, last);
+	uint line = k_line(key, vector);
+	store_vector(factor_lines[line], load_key(from.xy, first, vector), NON_PRIVATE_POINTER);
+	store_vector(factor_lines[line + step_vectors], load_key(from.xy, second, vector), NON_PRIVATE_POINTER);
+	uvec4 halves[2] = {load_key(from.zw, first, vector), load_key(from.zw, second, vector)};
+	const uint pairs_of_eight = HALVES_PER_VECTOR / 2;
+	uint keys = pair / pairs_of_eight, word = pair % pairs_of_eight;
 	[[unroll]] for (uint j = 0; j < 4; j++) {
 		uint low = bitfieldInsert(halves[0][j], halves[1][j], 16, 16);
 		uint high = bitfieldInsert(halves[1][j], halves[0][j] >> 16, 0, 16);
-		store_word(v_lines[line + 2 * j * key_vectors][word], low, NON_PRIVATE_POINTER);
-		store_word(v_lines[line + (2 * j + 1) * key_vectors][word], high, NON_PRIVATE_POINTER);
+		store_word(factor_lines[v_line(keys, vector, 2 * j)][word], low, NON_PRIVATE_POINTER);
+		store_word(factor_lines[v_line(keys, vector, 2 * j + 1)][word], high, NON_PRIVATE_POINTER);
 	}
 }
 
-/* The keys of a pass, from addresses k and v on, of which `last` is the last there is; all subgroups together. */
-void stage_pass(uvec2 k, uvec2 v, uint last)
+/* A factor as the lanes of the subgroup hold it. */
+void stage_factor(uint i)
+{
+	MatrixA a = load_first_factor(factor_lines[i * factor_vectors], ROW_MAJOR, step_vectors, NON_PRIVATE_POINTER);
+	[[unroll]] for (uint v = 0; v < first_vectors; v++)
+		store_vector(factor_shares[share(i, first_vectors, v)], PACK_EIGHT(a, v * HALVES_PER_VECTOR), NON_PRIVATE_POINTER);
+}
+
+/*
+ * TASK(i) for the i below `count` that are the subgroup's or the invocation's, which has number `own` of `owners`. A loop only where it
+ * runs more than once: unrolled it would take registers.
+ */
+#define SHARE_OUT(count, own, owners, TASK)                                                                            \
+	if (count <= owners) {                                                                                         \
+		if (count == owners || own < count)                                                                    \
+			TASK(own);                                                                                     \
+	} else if (count == 2 * owners) {                                                                              \
+		TASK(own);                                                                                             \
+		TASK(own + owners);                                                                                    \
+	} else {                                                                                                       \
+		[[dont_unroll]] for (uint i = own; i < count; i += owners)                                             \
+			TASK(i);                                                                                       \
+	}
+
+/* The keys of a pass; all subgroups together. */
+void stage_pass(int pass)
 {
 	const uint pairs = config_columns / 2 * vectors;
-	[[unroll]] for (uint first = 0; first < pairs; first += config_workgroup) {
-		uint i = first + gl_LocalInvocationIndex;
-		if (pairs - first >= config_workgroup || i < pairs)
-			stage_pair(k, v, last, i);
-	}
+	uint own = gl_SubgroupID * config_subgroup + lane();
+#define STAGE_PAIR(i) stage_pair(pass, i)
+	SHARE_OUT(pairs, own, config_workgroup, STAGE_PAIR)
 	workgroup_exchange();
-	[[unroll]] for (uint first = 0; first < k_factors; first += subgroups) {
-		uint i = first + gl_SubgroupID;
-		if (k_factors - first >= subgroups || i < k_factors) {
-			MatrixA a = load_first_factor(k_lines[i / channel_steps * config_matrix_m * channel_vectors +
-							      i % channel_steps * config_matrix_k / HALVES_PER_VECTOR],
-						      ROW_MAJOR, channel_vectors, NON_PRIVATE_POINTER);
-			[[unroll]] for (uint vector = 0; vector < first_vectors; vector++)
-				store_vector(k_shares[share(i, first_vectors, vector)], PACK_EIGHT(a, vector * HALVES_PER_VECTOR),
-					     NON_PRIVATE_POINTER);
-		}
-	}
-	[[unroll]] for (uint first = 0; first < v_factors; first += subgroups) {
-		uint i = first + gl_SubgroupID;
-		if (v_factors - first >= subgroups || i < v_factors) {
-			MatrixA a = load_first_factor(v_lines[i % all_tiles * config_matrix_m * key_vectors +
-							      i / all_tiles * config_matrix_k / HALVES_PER_VECTOR],
-						      ROW_MAJOR, key_vectors, NON_PRIVATE_POINTER);
-			[[unroll]] for (uint vector = 0; vector < first_vectors; vector++)
-				store_vector(v_shares[share(i, first_vectors, vector)], PACK_EIGHT(a, vector * HALVES_PER_VECTOR),
-					     NON_PRIVATE_POINTER);
-		}
-	}
+	SHARE_OUT(k_factors + v_factors, gl_SubgroupID, subgroups, stage_factor)
 	workgroup_exchange();
 }
 
 /* Keys x rows, plus `start`. */
-void scores_of_lanes(float start, out MatrixSum scores[score_tiles])
+void scores_of_lanes(uint subgroup, float start, out MatrixSum scores[score_tiles])
 {
 	[[unroll]] for (uint t = 0; t < score_tiles; t++)
 		[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
 			scores[t][i] = start;
 	[[unroll]] for (uint s = 0; s < channel_steps; s++) {
-		MatrixB q_factor = load_q_factor(s);
+		MatrixB q_factor = load_q_factor(subgroup, s);
 		[[unroll]] for (uint t = 0; t < score_tiles; t++)
 			scores[t] = coopMatMulAdd(load_k_factor(t, s), q_factor, scores[t]);
 	}
 }
 
-/* Leaves probabilities relative to a reference higher by `rise` in `p_lines`; returns their sum. */
-float store_probabilities(MatrixSum scores[score_tiles], float rise)
+/* Leaves probabilities relative to a reference higher by `rise` in `lines`; returns their sum. */
+float store_probabilities(uint subgroup, MatrixSum scores[score_tiles], float rise)
 {
 	float sum = 0.0;
 	[[unroll]] for (uint v = 0; v < p_vectors; v++) {
@@ -279,7 +324,7 @@ float store_probabilities(MatrixSum scores[score_tiles], float rise)
 			sum += low + high;
 			halves[j] = packHalf2x16(vec2(low, high));
 		}
-		store_vector(p_lines[(gl_SubgroupID * config_subgroup + lane()) * p_vectors + v], halves, NON_PRIVATE_POINTER);
+		store_vector(lines[(subgroup * config_subgroup + lane()) * p_vectors + v], halves, NON_PRIVATE_POINTER);
 	}
 	return sum;
 }
@@ -288,7 +333,7 @@ float store_probabilities(MatrixSum scores[score_tiles], float rise)
  * Makes the largest score so far the row's reference; returns the sum of the probabilities, stored anew. Before the first key the sums
  * are 0, and the first reference may lie anywhere.
  */
-float raise_reference(MatrixSum scores[score_tiles])
+float raise_reference(uint subgroup, MatrixSum scores[score_tiles])
 {
 	float largest = no_score;
 	[[unroll]] for (uint i = 0; i < config_columns; i++)
@@ -298,7 +343,7 @@ float raise_reference(MatrixSum scores[score_tiles])
 	float rescale = is_set ? exp2(-rise) : 1.0;
 	reference += rise;
 	lane_sum *= rescale;
-	float sum = store_probabilities(scores, rise); /* the scores' registers are free afterwards */
+	float sum = store_probabilities(subgroup, scores, rise); /* the scores' registers are free afterwards */
 	[[unroll]] for (uint c = 0; c < part_tiles; c++) {
 		MatrixSum scaled;
 		[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
@@ -318,29 +363,30 @@ const float most_sum = 4096.0;
  * The pass's keys from `key` on. Only with `is_edge` there may be keys that a row does not see, or rows without a reference; without
  * `is_seen` the subgroup's rows see none of them, and all probabilities are 0. (A branch around all this would have the outputs copied.)
  */
-void handle_staged_keys(uint key, bool is_edge, bool is_seen)
+void handle_staged_keys(int pass, bool is_edge, bool is_seen)
 {
 	MatrixSum scores[score_tiles];
-	scores_of_lanes(is_seen ? -reference : no_score, scores);
-	float sum = store_probabilities(scores, 0.0);
+	uint subgroup = parts > 1 ? gl_SubgroupID + (uint(pass + 1) & 1) : gl_SubgroupID;
+	scores_of_lanes(subgroup, is_seen ? -reference : no_score, scores);
+	float sum = store_probabilities(subgroup, scores, 0.0);
 	if (subgroupAny(is_edge || !(sum <= most_sum))) {
-		uint end = load_word(row_ends[gl_SubgroupID * config_subgroup + lane()], NON_PRIVATE_POINTER);
+		int keys = int(load_word(row_ends[subgroup * config_subgroup + lane()], NON_PRIVATE_POINTER)) - pass;
 		[[unroll]] for (uint t = 0; t < score_tiles; t++) {
 			MatrixSum seen;
 			[[unroll]] for (uint i = 0; i < config_matrix_m; i++)
-				seen[i] = key + t * config_matrix_m + i < end ? scores[t][i] : no_score;
+				seen[i] = int(t * config_matrix_m + i) < keys ? scores[t][i] : no_score;
 			scores[t] = seen;
 		}
-		sum = raise_reference(scores);
+		sum = raise_reference(subgroup, scores);
 	}
 	lane_sum += sum;
 	lanes_exchange();
 	[[unroll]] for (uint s = 0; s < key_steps; s++) {
-		MatrixB p = load_second_factor(p_lines[gl_SubgroupID * config_subgroup * p_vectors +
+		MatrixB p = load_second_factor(lines[subgroup * config_subgroup * p_vectors +
 						       s * config_matrix_k / HALVES_PER_VECTOR],
 					       COLUMN_MAJOR, p_vectors, NON_PRIVATE_POINTER);
 		[[unroll]] for (uint c = 0; c < part_tiles; c++)
-			outputs[c] = coopMatMulAdd(load_v_factor(channel_part(gl_SubgroupID) * part_tiles + c, s), p, outputs[c]);
+			outputs[c] = coopMatMulAdd(load_v_factor(channel_part(subgroup) * part_tiles + c, s), p, outputs[c]);
 	}
 }
 
@@ -351,28 +397,34 @@ void attend_transposed(Tile tile, KeyRange range, uint cached)
 		own_tile = tile;
 		own_range = range;
 		store_word(zero_word, 0, NON_PRIVATE_POINTER);
+		store_vector(staging[0],
+			     uvec4(address(tile.k, range.first, config_head_dim * WEIGHT_BYTES),
+				   address(tile.v, range.first, config_head_dim * WEIGHT_BYTES)),
+			     NON_PRIVATE_POINTER);
+		store_vector(staging[1], uvec4(cached - 1 - (range.first + 1), 0, 0, 0), NON_PRIVATE_POINTER);
 	}
 	workgroup_exchange();
 	uint subgroup = gl_SubgroupID + load_word(zero_word, NON_PRIVATE_POINTER);
-	store_word(row_ends[subgroup * config_subgroup + lane()], row_keys(tile, lane_row(subgroup)), NON_PRIVATE_POINTER);
+	const uint origin = range.first + 1;
+	store_word(row_ends[subgroup * config_subgroup + lane()], row_keys(tile, lane_row(subgroup)) - origin, NON_PRIVATE_POINTER);
 	share_queries(tile, subgroup);
 	workgroup_exchange();
 	reference = 0.0;
 	lane_sum = 0.0;
 	[[unroll]] for (uint c = 0; c < part_tiles; c++)
 		outputs[c] = as_product(MatrixSum(0.0));
-	uvec2 k = address(tile.k, range.first, config_head_dim * WEIGHT_BYTES);
-	uvec2 v = address(tile.v, range.first, config_head_dim * WEIGHT_BYTES);
-	/* Keys that all rows of the subgroup see, and those that any sees. */
+	/*
+	 * A pass is known by its first key, as a distance from `origin`: -1 is the first, and unsigned that is past all others. What is not
+	 * below `edges` has keys that not all rows of the subgroup see, or is the first; what is not below `own_end` has none that any sees.
+	 */
 	uint own_seen = row_keys(tile, row_block(subgroup) * config_matrix_n);
-	uint own_end = row_keys(tile, row_block(subgroup) * config_matrix_n + config_matrix_n - 1);
-	uint first = range.first, end = range.end;
-	[[dont_unroll]] for (uint key = first; key < end; key += config_columns) {
-		stage_pass(k, v, cached - 1 - key);
-		bool is_seen = key < own_end;
-		handle_staged_keys(key, is_seen && (key == first || key + config_columns > own_seen), is_seen);
-		k = address(k, config_columns, config_head_dim * WEIGHT_BYTES);
-		v = address(v, config_columns, config_head_dim * WEIGHT_BYTES);
+	uint edges = max(own_seen, range.first + config_columns) - range.first - config_columns;
+	int own_end = int(row_keys(tile, row_block(subgroup) * config_matrix_n + config_matrix_n - 1) - origin);
+	int end = int(range.end - origin);
+	[[dont_unroll]] for (int pass = -1; pass < end; pass += int(config_columns)) {
+		stage_pass(pass);
+		bool is_seen = pass < own_end;
+		handle_staged_keys(pass, is_seen && uint(pass) >= edges, is_seen);
 	}
 }
 

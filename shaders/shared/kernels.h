@@ -68,6 +68,9 @@
 #define GQE_ROLLED 1
 #define GQE_ROLLED_KEYS 2
 
+/* With scores transposed, q stays in registers where a head has so many channels or fewer (attention, matrix path). */
+#define GQE_KEPT_QUERY_CHANNELS 32
+
 /* What common/divide.glsl needs beside the divisor. */
 #define GQE_INVERSE(divisor) (0xffffffffu / (divisor))
 
