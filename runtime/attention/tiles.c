@@ -235,7 +235,8 @@ uint64_t gqe_tile_transposed_bytes(const struct gqe_tile *tile, uint32_t head_di
 	uint64_t channels = gqe_matrix_channels(tile, head_dim), factor = tile->matrix.m * tile->matrix.k;
 	uint64_t factors = 2 * tile->columns * channels / factor * (factor / halves + 1 + factor / halves);
 	uint64_t queries = channels > GQE_KEPT_QUERY_CHANNELS ? tile->rows * channels / halves : 0;
-	return vector * (factors + tile->workgroup * tile->columns / halves + queries) + tile->workgroup * sizeof(uint32_t) + own_bytes;
+	return vector * (factors + tile->workgroup * tile->columns / halves + queries) + tile->workgroup * sizeof(uint32_t) +
+	       own_bytes;
 }
 
 /*
