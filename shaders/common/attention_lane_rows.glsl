@@ -38,7 +38,8 @@ void start_lane(Tile tile)
 /*
  * Handles keys key...key + KEYS - 1. Without EDGE every row sees them all. With it a row may see only some, and the others must not reach
  * it, whatever they hold: 0 times infinity is not 0. Addresses are clamped either way, in case the driver runs what is behind a branch
- * with no lane active: it loads a uniform address even then.
+ * with no lane active: it loads a uniform address even then. Without EDGE that helps only where there are KEYS keys; lavapipe 26.1, which
+ * alone comes here, jumps over such a branch.
  */
 #define LANE_PASS(name, KEYS, EDGE)                                                                                    \
 	void name(Tile tile, uint key, uint end)                                                                       \

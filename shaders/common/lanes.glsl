@@ -14,7 +14,7 @@ uint lane_number()
 }
 
 /*
- * Element first + `own`, the lane_number(), all of which exist; `first` is a constant. With config_uniform_loads one load an invocation,
+ * Element first + `own`, the lane_number(), all of which exist; `first` is best a constant. With config_uniform_loads one load an invocation,
  * each of one address: a CPU driver's compiler makes them one contiguous load, which it does not see in addresses that differ from lane
  * to lane.
  */
