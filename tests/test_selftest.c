@@ -46,7 +46,7 @@ static void every_kernel_passes_up_to_4099_tokens(void **state)
 	(void)state;
 	static const char *const kernels[] = {"embed",        "norm",        "gemm",           "gemm_gathered", "route",
 					      "expert_count", "expert_scan", "balance",        "rope_turns",    "gemm_heads",
-					      "kv_mean",      "kv_widen",    "expert_scatter", "attention",     "combine",
+					      "kv_mean",      "kv_panels",   "expert_scatter", "attention",     "combine",
 					      "activation",   "nll"};
 	if (small_scale()) {
 		print_message("not at this scale\n");

@@ -35,7 +35,7 @@
 #include "gemm_subgroup_f32.h"
 #include "kv_mean_scalar_f16.h"
 #include "kv_mean_scalar_f32.h"
-#include "kv_widen_scalar_f16.h"
+#include "kv_panels_scalar_f16.h"
 #include "nll_scalar_f32.h"
 #include "norm_scalar_f32.h"
 #include "rope_turns_scalar_f32.h"
@@ -74,7 +74,7 @@ enum { SCALAR_F32, SCALAR_F16, SUBGROUP_F32, SUBGROUP_F16, PACKED_F16, MATRIX_F1
 #define VARIANTS_BALANCE ONE_VARIANT
 #define VARIANTS_ROPE_TURNS ONE_VARIANT
 #define VARIANTS_KV_MEAN SCALAR_VARIANTS
-#define VARIANTS_KV_WIDEN F16_VARIANT
+#define VARIANTS_KV_PANELS F16_VARIANT
 #define VARIANTS_ATTENTION UPPER_VARIANTS
 #define VARIANTS_COMBINE ONE_VARIANT
 #define VARIANTS_ACTIVATION ONE_VARIANT

@@ -294,10 +294,12 @@ void gqe_record_kv_mean(const struct gqe_recorder *recorder, gqe_dtype weights, 
 	record_items(recorder, GQE_KERNEL_KV_MEAN, weights, push, (uint64_t)push->rows * push->head_size, 4.0 * push->source_heads);
 }
 
-void gqe_record_kv_widen(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_kv_widen *push)
+void gqe_record_kv_panels(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_kv_panels *push)
 {
-	uint64_t workgroups = (uint64_t)push->heads * gqe_div_up(push->keys, GQE_WIDEN_KEYS);
-	record_workgroups(recorder, GQE_KERNEL_KV_WIDEN, weights, push, workgroups, 4.0 * GQE_WIDEN_KEYS * push->head_size);
+	assert(push->panel_keys % 2 == 0 && push->panel_capacity % push->panel_keys == 0);
+	const uint32_t keys = GQE_PANELS * push->panel_keys;
+	uint64_t workgroups = (uint64_t)push->heads * gqe_div_up(push->keys, keys);
+	record_workgroups(recorder, GQE_KERNEL_KV_PANELS, weights, push, workgroups, 4.0 * keys * push->head_size);
 }
 
 /* Slots of the KV head that serves most. */
@@ -388,27 +390,27 @@ static uint32_t attention_keys_at_once(const struct gqe_recorder *recorder, cons
 }
 
 /*
- * A cache in f16 is widened when at least so many rows share the result, and at least so many keys, or all of them, find room: a
- * range costs every row a merge.
+ * A cache in f16 is put into panels when at least so many rows share the result, and at least so many keys, or all of them, find
+ * room: a range costs every row a merge.
  */
-#define WIDEN_LEAST_ROWS 32
-#define WIDEN_LEAST_KEYS 256
+#define PANELS_LEAST_ROWS 32
+#define PANELS_LEAST_KEYS 256
 
 /*
- * Keys that may be widened at a time; 0: none should be. With a row in each lane an operand from memory is f32 for nothing, whereas
- * an f16 is loaded, moved to a vector register, converted and broadcast, again for every tile.
+ * Keys that panels of `panel_keys` hold at a time, whole panels; 0: there should be none. With a row in each lane an operand from
+ * memory is f32 for nothing, whereas an f16 is loaded, moved to a vector register, converted and broadcast, again for every tile.
+ * And what lies in the order in which it is read comes faster from caches beyond the first.
  */
-static uint32_t widened_keys(const struct gqe_prepared *prepared, gqe_dtype weights, uint32_t head_dim,
-			     const struct gqe_push_attention *push, const struct gqe_wide_scratch *wide)
+static uint32_t panel_capacity_of(const struct gqe_push_attention *push, const struct gqe_panel_scratch *panels,
+				  uint32_t panel_keys, uint32_t head_dim)
 {
 	uint32_t rows = push->tokens * attention_slots(push), keys = push->position + push->tokens;
-	if (weights != GQE_DTYPE_F16 || !has_lane_rows(prepared) || rows < WIDEN_LEAST_ROWS)
+	if (rows < PANELS_LEAST_ROWS || panel_keys % 2 != 0 || panel_keys > GQE_MOST_PANEL_KEYS)
 		return 0;
-	uint64_t room = wide->elements / ((uint64_t)push->batch * push->kv_heads * head_dim);
+	uint64_t room = panels->elements / ((uint64_t)push->batch * push->kv_heads * head_dim) / panel_keys * panel_keys;
 	if (room >= keys)
-		return keys;
-	uint32_t pass_keys = attention_pass_keys(prepared);
-	return room < WIDEN_LEAST_KEYS ? 0 : (uint32_t)room / pass_keys * pass_keys;
+		return (uint32_t)gqe_align_up(keys, panel_keys);
+	return room < PANELS_LEAST_KEYS ? 0 : (uint32_t)room;
 }
 
 static struct gqe_prepared prepare_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
@@ -427,27 +429,28 @@ uint32_t gqe_attention_pass_iterations(const struct gqe_recorder *recorder, gqe_
 	return attention_pass_iterations(&prepared, head_dim);
 }
 
-/* Widens the keys of a range, and has the range's attention read them there. */
-static void widen_range(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
-			const struct gqe_push_attention *push, const struct gqe_wide_scratch *wide, uint32_t wide_capacity,
-			struct gqe_push_attention *range)
+/* Puts the keys of a range into panels, and has the range's attention read them there. */
+static void use_panels(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
+		       const struct gqe_panel_scratch *panels, uint32_t panel_keys, uint32_t panel_capacity,
+		       struct gqe_push_attention *range)
 {
-	gqe_record_kv_widen(recorder, weights,
-			    &(struct gqe_push_kv_widen){
-				    .k_cache = push->k_cache,
-				    .v_cache = push->v_cache,
-				    .k = wide->k,
-				    .v = wide->v,
-				    .heads = push->batch * push->kv_heads,
-				    .capacity = push->capacity,
-				    .first_key = range->first_key,
-				    .keys = range->key_end - range->first_key,
-				    .wide_capacity = wide_capacity,
-				    .head_size = head_dim,
-			    });
-	range->k_cache = wide->k;
-	range->v_cache = wide->v;
-	range->capacity = wide_capacity;
+	gqe_record_kv_panels(recorder, weights,
+			     &(struct gqe_push_kv_panels){
+				     .k_cache = range->k_cache,
+				     .v_cache = range->v_cache,
+				     .k = panels->k,
+				     .v = panels->v,
+				     .heads = range->batch * range->kv_heads,
+				     .capacity = range->capacity,
+				     .first_key = range->first_key,
+				     .keys = range->key_end - range->first_key,
+				     .panel_keys = panel_keys,
+				     .panel_capacity = panel_capacity,
+				     .head_size = head_dim,
+			     });
+	range->k_cache = panels->k;
+	range->v_cache = panels->v;
+	range->capacity = panel_capacity;
 	range->cache_first = range->first_key;
 }
 
@@ -462,19 +465,25 @@ static uint64_t attention_workgroups(const struct gqe_prepared *prepared, const 
 }
 
 void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
-			  const struct gqe_push_attention *push, const struct gqe_wide_scratch *wide)
+			  const struct gqe_push_attention *push, const struct gqe_panel_scratch *panels)
 {
 	assert(head_dim % 2 == 0 && head_dim <= GQE_MAX_HEAD_DIM);
 	const uint32_t keys = push->position + push->tokens;
 	struct gqe_prepared prepared = prepare_attention(recorder, weights, head_dim, push);
-	const uint32_t wide_capacity = widened_keys(&prepared, weights, head_dim, push, wide);
-	if (wide_capacity > 0)
-		prepared = prepare_attention(recorder, GQE_DTYPE_F32, head_dim, push);
+	uint32_t panel_capacity = 0;
+	if (weights == GQE_DTYPE_F16 && has_lane_rows(&prepared)) {
+		const struct gqe_prepared wide = prepare_attention(recorder, GQE_DTYPE_F32, head_dim, push);
+		if (has_lane_rows(&wide))
+			panel_capacity = panel_capacity_of(push, panels, wide.tile.columns, head_dim);
+		if (panel_capacity > 0)
+			prepared = wide;
+	}
+	prepared.specialization.values[GQE_CONFIG_panels] = panel_capacity > 0;
 	double pairs = (double)push->tokens * push->position + 0.5 * push->tokens * (push->tokens + 1.0);
 	double work = 4.0 * head_dim * pairs * push->q_slots * push->batch;
 	uint32_t at_once = attention_keys_at_once(recorder, &prepared, head_dim, keys, work);
-	if (wide_capacity > 0)
-		at_once = gqe_min_u32(at_once, wide_capacity);
+	if (panel_capacity > 0)
+		at_once = gqe_min_u32(at_once, panel_capacity);
 	prepared.specialization.values[GQE_CONFIG_split] = at_once < keys ? 1 : 0;
 
 	const uint64_t workgroups = attention_workgroups(&prepared, push);
@@ -482,8 +491,8 @@ void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights
 		struct gqe_push_attention range = *push;
 		range.first_key = first;
 		range.key_end = first + gqe_min_u32(at_once, keys - first);
-		if (wide_capacity > 0)
-			widen_range(recorder, weights, head_dim, push, wide, wide_capacity, &range);
+		if (panel_capacity > 0)
+			use_panels(recorder, weights, head_dim, panels, prepared.tile.columns, panel_capacity, &range);
 		dispatch(recorder, &prepared, &range, workgroups, NULL, work * (range.key_end - first) / keys);
 	}
 }

@@ -58,7 +58,7 @@ GQE_RECORD(expert_scatter, EXPERT_SCATTER)
 GQE_RECORD(balance, BALANCE)
 GQE_RECORD(rope_turns, ROPE_TURNS)
 GQE_RECORD(kv_mean, KV_MEAN)
-GQE_RECORD(kv_widen, KV_WIDEN)
+GQE_RECORD(kv_panels, KV_PANELS)
 GQE_RECORD(combine, COMBINE)
 GQE_RECORD(activation, ACTIVATION)
 GQE_RECORD(nll, NLL)
@@ -78,18 +78,21 @@ uint32_t gqe_weight_lanes(const struct gqe_weight_reader *reader, gqe_dtype weig
 /* Loop iterations that attention may make before and after the keys: loading q, short sums. */
 #define GQE_ATTENTION_LOOPS_AROUND 1024
 
-/* Two scratch buffers of `elements` f32 each that attention may overwrite; zeros: there are none. */
-struct gqe_wide_scratch {
+/* Most keys of a panel that attention asks kv_panels for. */
+#define GQE_MOST_PANEL_KEYS 16
+
+/* Two scratch buffers of `elements` f32 each for kv_panels; zeros: there are none. */
+struct gqe_panel_scratch {
 	uint64_t k, v; /* addresses */
 	uint64_t elements;
 };
 
 /*
  * `head_dim` specializes the kernel; the key range is computed here: a pass over more keys than one dispatch
- * should handle becomes several. A cache in f16 is widened into `wide`, range by range, where that is faster and there is room.
+ * should handle becomes several. A cache in f16 is put into `panels`, range by range, where that is faster and there is room.
  */
 void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
-			  const struct gqe_push_attention *push, const struct gqe_wide_scratch *wide);
+			  const struct gqe_push_attention *push, const struct gqe_panel_scratch *panels);
 /* Loop iterations that attention's invocations make, at most, for the least keys a dispatch can handle. */
 uint32_t gqe_attention_pass_iterations(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
 				       const struct gqe_push_attention *push);

@@ -87,8 +87,9 @@ void gqe_layer_scratch_reserve(struct gqe_arena *arena, struct gqe_layer_scratch
 	if (config->rope != GQE_ROPE_NONE)
 		gqe_arena_reserve(arena, &scratch->turns, rows * head_bytes);
 	if (dtype == GQE_DTYPE_F16) {
-		gqe_arena_reserve(arena, &scratch->wide_k, rows * shape.source_heads * head_bytes);
-		gqe_arena_reserve(arena, &scratch->wide_v, rows * shape.source_heads * head_bytes);
+		const uint64_t keys = gqe_align_up(rows, GQE_MOST_PANEL_KEYS);
+		gqe_arena_reserve(arena, &scratch->k_panels, keys * shape.source_heads * head_bytes);
+		gqe_arena_reserve(arena, &scratch->v_panels, keys * shape.source_heads * head_bytes);
 	}
 	gqe_arena_reserve(arena, &scratch->q, rows * shape.q_slots * head_bytes);
 	gqe_arena_reserve(arena, &scratch->o, rows * shape.o_slots * head_bytes);
@@ -434,10 +435,10 @@ void gqe_record_layer_attention(const struct gqe_recorder *recorder, const struc
 				     .q_shared = shape.q_shared,
 				     .o_shared = shape.o_shared,
 			     },
-			     &(struct gqe_wide_scratch){
-				     .k = scratch->wide_k.address,
-				     .v = scratch->wide_v.address,
-				     .elements = scratch->wide_k.size / sizeof(float),
+			     &(struct gqe_panel_scratch){
+				     .k = scratch->k_panels.address,
+				     .v = scratch->v_panels.address,
+				     .elements = scratch->k_panels.size / sizeof(float),
 			     });
 }
 

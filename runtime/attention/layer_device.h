@@ -46,11 +46,11 @@ void gqe_kv_cache_reserve(struct gqe_arena *arena, struct gqe_kv_cache *cache, c
 
 /* What a layer needs between its steps; layers that run one after another share it. Sizes for rows = B * chunk. */
 struct gqe_layer_scratch {
-	struct gqe_buffer turns;           /* [rows, d_h / 2, 2]: rope_turns' */
-	struct gqe_buffer wide_k, wide_v;  /* [rows, source_heads, d_h]; absent unless the cache is f16: see gqe_wide_scratch */
-	struct gqe_buffer q;               /* [rows, q_slots, d_h] */
-	struct gqe_buffer o;               /* [rows, o_slots, d_h] */
-	struct gqe_buffer attention_state; /* [rows, q_slots, 2]; see the kernel's push constants */
+	struct gqe_buffer turns;              /* [rows, d_h / 2, 2]: rope_turns' */
+	struct gqe_buffer k_panels, v_panels; /* [rows, source_heads, d_h]; absent unless the cache is f16: see gqe_panel_scratch */
+	struct gqe_buffer q;                  /* [rows, q_slots, d_h] */
+	struct gqe_buffer o;                  /* [rows, o_slots, d_h] */
+	struct gqe_buffer attention_state;    /* [rows, q_slots, 2]; see the kernel's push constants */
 	/* routing; absent for dense GQA */
 	struct gqe_buffer logits, probability;                          /* [rows, N] */
 	struct gqe_buffer experts, selected, gate;                      /* [rows, G, k] */

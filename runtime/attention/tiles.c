@@ -140,7 +140,7 @@ static const struct tile_row {
 	{GQE_KERNEL_EXPERT_SCAN, GQE_PATH_SCALAR, ANY_DEVICE, 0, 128, 1, 1, 0, "not tuned"},
 	/* Lanes are neighbouring channels of one token or key. */
 	{GQE_KERNEL_COMBINE, GQE_PATH_SCALAR, CPU_DRIVER, 0, 8, 1, 8, 0, "lavapipe 26.1; bench/NOTES.md"},
-	{GQE_KERNEL_KV_WIDEN, GQE_PATH_SCALAR, CPU_DRIVER, 0, 8, 1, 1, 0, "lavapipe 26.1; bench/NOTES.md"},
+	{GQE_KERNEL_KV_PANELS, GQE_PATH_SCALAR, CPU_DRIVER, 0, 8, 1, 1, 0, "lavapipe 26.1; bench/NOTES.md"},
 	/* One item an invocation. */
 	{ANY_KERNEL, GQE_PATH_SCALAR, ANY_DEVICE, 0, 64, 1, 1, 0, "not tuned"},
 };

@@ -1,4 +1,4 @@
-/* kv_widen, attention, combine. */
+/* kv_panels, attention, combine. */
 #include "selftest/checks.h"
 
 #include <math.h>
@@ -8,27 +8,37 @@
 #include "common/threads.h"
 #include "reference/reference.h"
 
-void gqe_check_kv_widen(struct gqe_check *check)
+static void expect_panels(float *panels, const float *cache, const struct gqe_push_kv_panels *push)
+{
+	const uint32_t head_dim = push->head_size, panel_keys = push->panel_keys;
+	for (uint32_t key = 0; key < gqe_align_up(push->keys, panel_keys); key++)
+		for (uint32_t channel = 0; channel < head_dim; channel++)
+			panels[((uint64_t)(key / panel_keys) * head_dim + channel) * panel_keys + key % panel_keys] =
+				cache[(uint64_t)gqe_min_u32(key, push->keys - 1) * head_dim + channel];
+}
+
+void gqe_check_kv_panels(struct gqe_check *check)
 {
 	uint32_t heads = gqe_check_between(check, 1, 9), head_dim = gqe_check_head_dim(check);
 	uint32_t keys = gqe_check_tokens(check), first_key = gqe_check_between(check, 0, 1) ? gqe_check_between(check, 1, 99) : 0;
 	uint32_t capacity = first_key + keys + gqe_check_between(check, 0, 9);
-	uint32_t wide_capacity = keys + gqe_check_between(check, 0, 9);
-	gqe_check_shape(check, "heads=%u first=%u keys=%u capacity=%u to=%u d_h=%u", heads, first_key, keys, capacity,
-			wide_capacity, head_dim);
-	uint64_t cache_count = (uint64_t)heads * capacity * head_dim, wide_count = (uint64_t)heads * wide_capacity * head_dim;
+	uint32_t panel_keys = 2 * gqe_check_between(check, 1, 8);
+	uint32_t panels = gqe_div_up(keys, panel_keys), panel_capacity = (panels + gqe_check_between(check, 0, 2)) * panel_keys;
+	gqe_check_shape(check, "heads=%u first=%u keys=%u capacity=%u panel=%u to=%u d_h=%u", heads, first_key, keys, capacity,
+			panel_keys, panel_capacity, head_dim);
+	uint64_t cache_count = (uint64_t)heads * capacity * head_dim, panel_count = (uint64_t)heads * panel_capacity * head_dim;
 	struct gqe_check_tensor *in[2], *out[2];
 	float *cache[2], *expected[2];
 	static const char *const names[2][2] = {{"k_cache", "k"}, {"v_cache", "v"}};
 	for (int i = 0; i < 2; i++) {
 		cache[i] = gqe_check_normal_weights(check, cache_count);
 		in[i] = gqe_check_weights(check, names[i][0], cache[i], (uint64_t)heads * capacity, head_dim, head_dim);
-		out[i] = gqe_check_output(check, names[i][1], sizeof(float), wide_count);
-		expected[i] = gqe_check_untouched(check, wide_count);
+		out[i] = gqe_check_output(check, names[i][1], sizeof(float), panel_count);
+		expected[i] = gqe_check_untouched(check, panel_count);
 	}
 	if (!gqe_check_place(check))
 		return;
-	const struct gqe_push_kv_widen push = {
+	const struct gqe_push_kv_panels push = {
 		.k_cache = in[0]->buffer.address,
 		.v_cache = in[1]->buffer.address,
 		.k = out[0]->buffer.address,
@@ -37,16 +47,16 @@ void gqe_check_kv_widen(struct gqe_check *check)
 		.capacity = capacity,
 		.first_key = first_key,
 		.keys = keys,
-		.wide_capacity = wide_capacity,
+		.panel_keys = panel_keys,
+		.panel_capacity = panel_capacity,
 		.head_size = head_dim,
 	};
 	while (gqe_check_pass(check))
-		gqe_record_kv_widen(&check->recorder, check->dtype, &push);
+		gqe_record_kv_panels(&check->recorder, check->dtype, &push);
 	for (int i = 0; i < 2; i++) {
 		for (uint32_t head = 0; head < heads; head++)
-			memcpy(expected[i] + (uint64_t)head * wide_capacity * head_dim,
-			       cache[i] + ((uint64_t)head * capacity + first_key) * head_dim,
-			       (uint64_t)keys * head_dim * sizeof(float));
+			expect_panels(expected[i] + (uint64_t)head * panel_capacity * head_dim,
+				      cache[i] + ((uint64_t)head * capacity + first_key) * head_dim, &push);
 		gqe_check_compare(check, out[i], expected[i], 0);
 	}
 }
@@ -207,27 +217,29 @@ void gqe_check_attention(struct gqe_check *check)
 	struct gqe_check_tensor *out = gqe_check_output(check, "o", sizeof(float), problem.o_count);
 	struct gqe_check_tensor *state =
 		gqe_check_output(check, "state", sizeof(float), 2 * (uint64_t)push->batch * push->tokens * push->q_slots);
-	/* Room to widen: none, all keys, or the least that makes ranges. */
-	uint32_t wide_keys = check->number % 2 == 0 ? push->capacity : check->number % 4 == 3 ? 256 : 0;
-	uint64_t wide_count = (uint64_t)push->batch * push->kv_heads * wide_keys * problem.head_dim;
-	struct gqe_check_tensor *wide_k = NULL, *wide_v = NULL;
-	if (wide_count > 0) {
-		wide_k = gqe_check_output(check, "wide_k", sizeof(float), wide_count);
-		wide_v = gqe_check_output(check, "wide_v", sizeof(float), wide_count);
+	/* Room for panels: none, all keys, or the least that makes ranges. */
+	uint32_t panel_room = check->number % 2 == 0   ? (uint32_t)gqe_align_up(push->capacity, GQE_MOST_PANEL_KEYS)
+			      : check->number % 4 == 3 ? 256
+						       : 0;
+	uint64_t panel_count = (uint64_t)push->batch * push->kv_heads * panel_room * problem.head_dim;
+	struct gqe_check_tensor *k_panels = NULL, *v_panels = NULL;
+	if (panel_count > 0) {
+		k_panels = gqe_check_output(check, "k_panels", sizeof(float), panel_count);
+		v_panels = gqe_check_output(check, "v_panels", sizeof(float), panel_count);
 	}
 	float *expected = gqe_check_untouched(check, problem.o_count);
 	if (!gqe_check_place(check))
 		return;
-	struct gqe_wide_scratch wide = {0};
-	if (wide_count > 0)
-		wide = (struct gqe_wide_scratch){wide_k->buffer.address, wide_v->buffer.address, wide_count};
+	struct gqe_panel_scratch panels = {0};
+	if (panel_count > 0)
+		panels = (struct gqe_panel_scratch){k_panels->buffer.address, v_panels->buffer.address, panel_count};
 	push->q = q_in->buffer.address;
 	push->k_cache = k_in->buffer.address;
 	push->v_cache = v_in->buffer.address;
 	push->o = out->buffer.address;
 	push->state = state->buffer.address;
 	while (gqe_check_pass(check))
-		gqe_record_attention(&check->recorder, check->dtype, problem.head_dim, push, &wide);
+		gqe_record_attention(&check->recorder, check->dtype, problem.head_dim, push, &panels);
 	struct expected_attention reference = {&problem, q_base_e, k, v, expected};
 	gqe_parallel_for(check->threads, (uint64_t)push->batch * push->tokens, 0, expect_rows, &reference);
 	double tolerance = GQE_CHECK_TOLERANCE_ATTENTION(spread);

@@ -37,7 +37,7 @@ static struct file_header expected_header(const struct gqe_vulkan *vulkan, const
 {
 	struct file_header header;
 	memset(&header, 0, sizeof(header)); /* padding too: headers are compared as bytes */
-	memcpy(header.magic, "gqecach3", sizeof(header.magic));
+	memcpy(header.magic, "gqecach4", sizeof(header.magic));
 	snprintf(header.kind, sizeof(header.kind), "%s", cache->kind);
 	header.library_version = GQE_VERSION;
 	header.vendor_id = vulkan->info.vendor_id;

@@ -23,7 +23,7 @@ struct gqe_push_pointer {
 };
 
 #define GQE_MAX_PUSH_BYTES 128
-#define GQE_MAX_SPECIALIZATION 18
+#define GQE_MAX_SPECIALIZATION 20
 
 /* A row of the kernel table. Rows are const and live forever. */
 struct gqe_kernel_variant {

@@ -12,6 +12,10 @@
 
 #include "common/two_words.glsl"
 
+/* Elements from a channel to the next, and from a key to the next of its pass. */
+const uint channel_step = config_panels != 0 ? config_columns : 1;
+const uint key_step = config_panels != 0 ? 1 : config_head_dim;
+
 /* Keys handled at a time where not every row sees them all. */
 const uint edge_keys = config_columns < 4 ? config_columns : 4;
 
@@ -19,6 +23,13 @@ float lane_q[config_head_dim];
 float lane_o[config_head_dim]; /* in units of exp2(lane_max), as lane_sum */
 float lane_max, lane_sum;
 uint lane_keys; /* keys that the lane's row sees */
+
+/* Where a key's first channel lies. */
+Weights key_in(uvec2 cache, uint key)
+{
+	uint place = config_panels != 0 ? key % config_columns : 0;
+	return Weights(address(address(cache, key - place, config_head_dim * WEIGHT_BYTES), place, WEIGHT_BYTES));
+}
 
 void start_lane(Tile tile)
 {
@@ -50,14 +61,14 @@ void start_lane(Tile tile)
 		float p[KEYS]; /* scores, then probabilities */                                                        \
 		[[unroll]] for (uint c = 0; c < addresses; c++) {                                                      \
 			uint row = min(key + c, max(end, rows) - rows);                                                \
-			k[c] = Weights(address(tile.k, row, config_head_dim * WEIGHT_BYTES));                          \
-			v[c] = Weights(address(tile.v, row, config_head_dim * WEIGHT_BYTES));                          \
+			k[c] = key_in(tile.k, row);                                                                    \
+			v[c] = key_in(tile.v, row);                                                                    \
 		}                                                                                                      \
 		[[unroll]] for (uint c = 0; c < KEYS; c++)                                                             \
 			p[c] = 0.0;                                                                                    \
 		[[unroll]] for (uint i = 0; i < config_head_dim; i++)                                                  \
 			[[unroll]] for (uint c = 0; c < KEYS; c++)                                                     \
-				p[c] += lane_q[i] * float(k[c / rows].at[c % rows * config_head_dim + i]);             \
+				p[c] += lane_q[i] * float(k[c / rows].at[c % rows * key_step + i * channel_step]);     \
 		float largest = lane_max;                                                                              \
 		[[unroll]] for (uint c = 0; c < KEYS; c++) {                                                           \
 			if (EDGE)                                                                                      \
@@ -77,7 +88,7 @@ void start_lane(Tile tile)
 		[[unroll]] for (uint i = 0; i < config_head_dim; i++) {                                                \
 			float pv = 0.0;                                                                                \
 			[[unroll]] for (uint c = 0; c < KEYS; c++) {                                                   \
-				float term = p[c] * float(v[c / rows].at[c % rows * config_head_dim + i]);             \
+				float term = p[c] * float(v[c / rows].at[c % rows * key_step + i * channel_step]);     \
 				if (EDGE)                                                                              \
 					term = key + c < lane_keys ? term : 0.0;                                       \
 				pv += term;                                                                            \

@@ -11,7 +11,7 @@
  * Specialization constant: independent chains, of vec4 in an invocation (peak_fma), of matrices in a subgroup (peak_matrix); vec4 that
  * an invocation moves (peak_copy).
  */
-#define GQE_BENCH_CHAINS_ID 17
+#define GQE_BENCH_CHAINS_ID 18
 
 /* Links of every chain in one iteration of peak_fma's loop, so that the loop itself costs nothing one can measure. */
 #define GQE_BENCH_FMA_LINKS 8

@@ -93,6 +93,7 @@
  *              workgroup (attention, matrix path)
  *  w_lanes     w_lanes of the products' w: 1, or the subgroup's size (subgroup path)
  *  spread      1: any part of the grid takes as long as another of its size; 0: what takes longest comes first (attention)
+ *  panels      1: K and V lie in panels of `columns` keys, as kv_panels makes them; 0: key after key (attention with lane_rows)
  *  target      where gemm_heads puts what it computes: GQE_TARGET_...
  */
 #define GQE_SPECIALIZATION(CONFIG)                                                                                     \
@@ -112,7 +113,8 @@
 	CONFIG(target, 13, 0)                                                                                          \
 	CONFIG(transposed, 14, 0)                                                                                      \
 	CONFIG(w_lanes, 15, 1)                                                                                         \
-	CONFIG(spread, 16, 0)
+	CONFIG(spread, 16, 0)                                                                                          \
+	CONFIG(panels, 17, 0)
 
 /* embed: x[row] = table[tokens[row]]. */
 #define GQE_PUSH_EMBED(IN, OUT, INOUT, U32, F32)                                                                       \
@@ -239,16 +241,20 @@
 	INOUT(Weights, v_cache) /* [B, source_heads + 1, capacity, head_size] */                                       \
 	U32(rows) U32(tokens) U32(position) U32(capacity) U32(source_heads) U32(head_size)
 
-/* Keys of a workgroup of kv_widen. */
-#define GQE_WIDEN_KEYS 32
+/* Panels of a workgroup of kv_panels. */
+#define GQE_PANELS 4
 
-/* kv_widen: keys first_key...first_key + keys - 1 of the cache in f32, as keys 0...keys - 1 of k and v. Only for a cache in f16. */
-#define GQE_PUSH_KV_WIDEN(IN, OUT, INOUT, U32, F32)                                                                    \
+/*
+ * kv_panels: keys first_key...first_key + keys - 1 of the cache in f32, as keys 0...keys - 1 of k and v. Key n of a head is in its panel
+ * n / panel_keys, channel after channel: [head_dim, panel_keys]. panel_keys is even, panel_capacity a multiple of it; the last panel's
+ * places past the last key get that key's. Only for a cache in f16.
+ */
+#define GQE_PUSH_KV_PANELS(IN, OUT, INOUT, U32, F32)                                                                    \
 	IN(Weights, k_cache) /* [heads, capacity, head_dim] */                                                         \
 	IN(Weights, v_cache) /* [heads, capacity, head_dim] */                                                         \
-	OUT(Floats, k)       /* [heads, wide_capacity, head_dim] */                                                    \
-	OUT(Floats, v)       /* [heads, wide_capacity, head_dim] */                                                    \
-	U32(heads) U32(capacity) U32(first_key) U32(keys) U32(wide_capacity) U32(head_size)
+	OUT(Floats, k)       /* [heads, panel_capacity / panel_keys, head_dim, panel_keys] */                          \
+	OUT(Floats, v)       /* as k */                                                                                \
+	U32(heads) U32(capacity) U32(first_key) U32(keys) U32(panel_keys) U32(panel_capacity) U32(head_size)
 
 /*
  * attention: causal softmax attention of every slot over the cache, online softmax, no mask tensor. KV head h serves n slots:
@@ -307,7 +313,7 @@
 	KERNEL(balance, BALANCE)                                                                                       \
 	KERNEL(rope_turns, ROPE_TURNS)                                                                                 \
 	KERNEL(kv_mean, KV_MEAN)                                                                                       \
-	KERNEL(kv_widen, KV_WIDEN)                                                                                     \
+	KERNEL(kv_panels, KV_PANELS)                                                                                   \
 	KERNEL(attention, ATTENTION)                                                                                   \
 	KERNEL(combine, COMBINE)                                                                                       \
 	KERNEL(activation, ACTIVATION)                                                                                 \
