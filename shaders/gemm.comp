@@ -26,6 +26,11 @@ float tile_bias(uint column)
 	return push.has_bias != 0 ? push.bias.at[tile_w_row(column)] : 0.0;
 }
 
+uint tile_word(uint row)
+{
+	return floatBitsToUint(push.c.at[tile_a_row(row) * push.c_stride + first_column]);
+}
+
 void tile_store(uint row, uint column, float value)
 {
 	row += first_row;

@@ -2,9 +2,10 @@
 #extension GL_GOOGLE_include_directive : require
 
 /*
- * A range of keys of the cache for attention with a row in each lane: in f32, as it would convert them again for every tile, and in
- * panels of as many keys as it takes at a time, whose elements lie in the order in which it reads them. A workgroup has GQE_PANELS
- * panels of a head and its invocations neighbouring pairs of channels, of two keys at a time, so that what they store are pairs too.
+ * A range of keys of the cache for attention with a row in each lane: in f32, as it would convert them again for every tile, and
+ * in panels of as many keys as it takes at a time, whose elements lie in the order in which it reads them. A workgroup has
+ * GQE_PANELS panels of a head, and its invocations neighbouring pairs of channels of two keys, so that what they store are pairs
+ * too.
  */
 #include "common/kernel.glsl"
 #include "common/lanes.glsl"
@@ -45,7 +46,7 @@ void fill_two_keys(Ints first_key, Ints second_key, Floats panel, uint pairs, ui
 	}
 }
 
-/* Keys from...from + keys - 1 of the cache, as keys to... of the panels; a last panel that is not full gets the last key once more. */
+/* Keys from...from + keys - 1 of the cache, as keys to and so on of the panels; what is left of the last one gets the last key. */
 void fill(Weights cache, Floats panels, uint from, uint to, uint keys, uint own)
 {
 	uint key = 0;

@@ -1,6 +1,6 @@
 # One row a SPIR-V module: gqe_shader(<kernel>_<path>_<dtype> <source> [define...]); gqe_matrix_shader where the source uses
 # cooperative matrices, which older compilers do not know. Kernels without a weight or cache pointer exist
-# once, as f32, and one that only widens f16 as f16; runtime/attention/kernel_table.c has the same rows.
+# once, as f32, and one that only reads f16 as f16; runtime/attention/kernel_table.c has the same rows.
 gqe_shader(embed_scalar_f32 embed.comp)
 gqe_shader(embed_scalar_f16 embed.comp GQE_F16)
 gqe_shader(norm_scalar_f32 norm.comp)

@@ -282,6 +282,20 @@ void multiply_rows()
 	} while (block < push.depth);
 }
 
+/*
+ * 0, but the tile's places in the result are on their way into a cache then: its rows are often pages apart, and all are stored at once.
+ * The compiler cannot know that it is 0, and so keeps the loads.
+ */
+uint first_block()
+{
+	uint words = 0;
+#ifndef GQE_PAIRS
+	[[unroll]] for (uint r = 0; r < config_rows; r++)
+		words |= tile_word(r);
+#endif
+	return words & push.depth >> 31;
+}
+
 /* The same with w in blocks. */
 void multiply_blocks()
 {
@@ -290,7 +304,7 @@ void multiply_blocks()
 		a[r] = FloatPasses(address(uvec2(push.a), tile_a_row(r), push.a_stride * 4));
 	[[unroll]] for (uint c = 0; c < config_columns; c++)
 		w_block[c] = address(uvec2(push.w), w_block_number(c), config_subgroup * push.w_stride * WEIGHT_BYTES);
-	uint block = 0;
+	uint block = first_block();
 	do {
 		start_block();
 		multiply_range(a, block, min(block + GQE_GEMM_BLOCK, push.depth));

@@ -9,6 +9,7 @@
  *   uint tile_w_row(uint column)   the same for `w` and a column
  *   float tile_bias(uint column)   what is added to a column; past its end anything
  *   void tile_store(uint row, uint column, float value)   keeps the element, or drops it when it is past the end
+ *   uint tile_word(uint row)       any word of what tile_store will overwrite, in a row that exists
  *
  * Then gemm_tile() computes and stores config_rows x gemm_columns elements.
  *
@@ -26,6 +27,7 @@ uint tile_w_row(uint column);
 #else
 float tile_bias(uint column);
 void tile_store(uint row, uint column, float value);
+uint tile_word(uint row);
 #endif
 
 uvec2 w_row_address(uint column)
