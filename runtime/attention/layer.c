@@ -54,7 +54,7 @@ static gqe_status create_on_device(gqe_layer *layer, const struct gqe_layer_tens
 		gqe_kv_cache_reserve(layer->arena, &layer->cache, &layer->config, dtype, layer->batch, layer->max_tokens);
 	if (status != GQE_OK)
 		return status;
-	gqe_layer_scratch_reserve(layer->arena, &layer->scratch, &layer->config, dtype, rows);
+	gqe_layer_scratch_reserve(layer->arena, &layer->scratch, &layer->config, dtype, layer->batch, layer->chunk);
 	gqe_rope_tables_reserve(layer->arena, &layer->rope, &layer->config, layer->max_tokens);
 	gqe_arena_reserve(layer->arena, &layer->x, rows * layer->config.hidden_size * sizeof(float));
 	gqe_arena_reserve(layer->arena, &layer->y, rows * layer->config.hidden_size * sizeof(float));

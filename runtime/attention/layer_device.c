@@ -80,14 +80,15 @@ void gqe_kv_cache_reserve(struct gqe_arena *arena, struct gqe_kv_cache *cache, c
 }
 
 void gqe_layer_scratch_reserve(struct gqe_arena *arena, struct gqe_layer_scratch *scratch, const gqe_layer_config *config,
-			       gqe_dtype dtype, uint64_t rows)
+			       gqe_dtype dtype, uint32_t batch, uint32_t tokens)
 {
+	const uint64_t rows = (uint64_t)batch * tokens;
 	const struct gqe_layer_shape shape = gqe_layer_shape_of(config);
 	const uint64_t head_bytes = (uint64_t)config->head_dim * sizeof(float);
 	if (config->rope != GQE_ROPE_NONE)
 		gqe_arena_reserve(arena, &scratch->turns, rows * head_bytes);
 	if (dtype == GQE_DTYPE_F16) {
-		const uint64_t keys = gqe_align_up(rows, GQE_MOST_PANEL_KEYS);
+		const uint64_t keys = batch * gqe_align_up(tokens, GQE_MOST_PANEL_KEYS);
 		gqe_arena_reserve(arena, &scratch->k_panels, keys * shape.source_heads * head_bytes);
 		gqe_arena_reserve(arena, &scratch->v_panels, keys * shape.source_heads * head_bytes);
 	}

@@ -47,7 +47,7 @@ void gqe_kv_cache_reserve(struct gqe_arena *arena, struct gqe_kv_cache *cache, c
 /* What a layer needs between its steps; layers that run one after another share it. Sizes for rows = B * chunk. */
 struct gqe_layer_scratch {
 	struct gqe_buffer turns;              /* [rows, d_h / 2, 2]: rope_turns' */
-	struct gqe_buffer k_panels, v_panels; /* [rows, source_heads, d_h]; absent unless the cache is f16: see gqe_panel_scratch */
+	struct gqe_buffer k_panels, v_panels; /* as many keys as rows, in whole panels; absent unless the cache is f16 */
 	struct gqe_buffer q;                  /* [rows, q_slots, d_h] */
 	struct gqe_buffer o;                  /* [rows, o_slots, d_h] */
 	struct gqe_buffer attention_state;    /* [rows, q_slots, 2]; see the kernel's push constants */
@@ -58,9 +58,9 @@ struct gqe_layer_scratch {
 	struct gqe_buffer expert_slots;                                 /* [rows, N] */
 };
 
-/* `dtype`: the cache's. */
+/* `dtype`: the cache's. For `batch` sequences of up to so many tokens in a pass. */
 void gqe_layer_scratch_reserve(struct gqe_arena *arena, struct gqe_layer_scratch *scratch, const gqe_layer_config *config,
-			       gqe_dtype dtype, uint64_t rows);
+			       gqe_dtype dtype, uint32_t batch, uint32_t tokens);
 
 struct gqe_layer_run {
 	const gqe_layer_config *config;

@@ -167,7 +167,7 @@ static gqe_status allocate(struct gqe_bench_layer *layer, const struct gqe_recor
 	if (has_cache(layer)) {
 		gqe_kv_cache_reserve(layer->arena, &layer->cache, &layer->config, layer->params.dtype, 1, layer->params.tokens);
 	}
-	gqe_layer_scratch_reserve(layer->arena, &layer->scratch, &layer->config, layer->params.dtype, layer->rows);
+	gqe_layer_scratch_reserve(layer->arena, &layer->scratch, &layer->config, layer->params.dtype, 1, layer->rows);
 	info->memory_bytes = gqe_arena_planned(layer->arena);
 	status = gqe_arena_commit(layer->arena, error);
 	if (status == GQE_OK && is_routed(layer)) {

@@ -32,7 +32,7 @@ static void plan(struct gqe_device_session *session, const gqe_model_config *con
 	for (uint32_t i = 0; i < config->layers; i++)
 		gqe_kv_cache_reserve(session->cache_arena, &session->caches[i], &config->layer, dtype, 1, session->max_tokens);
 	struct gqe_arena *scratch = session->scratch_arena;
-	gqe_layer_scratch_reserve(scratch, &session->layer_scratch, &config->layer, dtype, chunk);
+	gqe_layer_scratch_reserve(scratch, &session->layer_scratch, &config->layer, dtype, 1, session->chunk);
 	gqe_rope_tables_reserve(scratch, &session->rope, &config->layer, session->max_tokens);
 	gqe_arena_reserve(scratch, &session->tokens, chunk * word);
 	gqe_arena_reserve(scratch, &session->targets, chunk * word);

@@ -45,7 +45,7 @@ static gqe_status reserve_and_commit(struct bench *bench, gqe_error *error)
 	const struct gqe_weight_reader anyone = {0};
 	gqe_layer_weights_reserve(bench->arena, &bench->weights, &bench->config, &no_biases, GQE_DTYPE_F16, &anyone);
 	gqe_kv_cache_reserve(bench->arena, &bench->cache, &bench->config, GQE_DTYPE_F16, 1, bench->tokens);
-	gqe_layer_scratch_reserve(bench->arena, &bench->scratch, &bench->config, GQE_DTYPE_F16, bench->tokens);
+	gqe_layer_scratch_reserve(bench->arena, &bench->scratch, &bench->config, GQE_DTYPE_F16, 1, bench->tokens);
 	gqe_arena_reserve(bench->arena, &bench->x, bytes);
 	gqe_arena_reserve(bench->arena, &bench->y, bytes);
 	return gqe_arena_commit(bench->arena, error);
