@@ -4,8 +4,8 @@
 /*
  * A range of keys of the cache for attention with a row in each lane: in f32, as it would convert them again for every tile, and
  * in panels of as many keys as it takes at a time, whose elements lie in the order in which it reads them. A workgroup has
- * GQE_PANELS panels of a head, and its invocations neighbouring pairs of channels of two keys, so that what they store are pairs
- * too.
+ * GQE_PANELS panels of a head of K, or of one of V, which come after all of K, and its invocations neighbouring pairs of channels
+ * of two keys, so that what they store are pairs too.
  */
 #include "common/kernel.glsl"
 #include "common/lanes.glsl"
@@ -70,10 +70,11 @@ void main()
 	uint most_keys = GQE_PANELS * push.panel_keys, blocks = (push.keys + most_keys - 1) / most_keys;
 	uint number = linear_workgroup();
 	uint head = number / blocks, first = number % blocks * most_keys;
-	if (head >= push.heads)
+	if (head >= 2 * push.heads)
 		return;
-	uint from = head * push.capacity + push.first_key + first, to = head * push.panel_capacity + first;
-	uint keys = min(push.keys - first, most_keys);
-	fill(push.k_cache, push.k, from, to, keys, own);
-	fill(push.v_cache, push.v, from, to, keys, own);
+	bool is_k = head < push.heads;
+	head -= is_k ? 0 : push.heads;
+	uvec2 cache = is_k ? uvec2(push.k_cache) : uvec2(push.v_cache), panels = is_k ? uvec2(push.k) : uvec2(push.v);
+	fill(Weights(cache), Floats(panels), head * push.capacity + push.first_key + first, head * push.panel_capacity + first,
+	     min(push.keys - first, most_keys), own);
 }

@@ -298,8 +298,8 @@ void gqe_record_kv_panels(const struct gqe_recorder *recorder, gqe_dtype weights
 {
 	assert(push->panel_keys % 2 == 0 && push->panel_capacity % push->panel_keys == 0);
 	const uint32_t keys = GQE_PANELS * push->panel_keys;
-	uint64_t workgroups = (uint64_t)push->heads * gqe_div_up(push->keys, keys);
-	record_workgroups(recorder, GQE_KERNEL_KV_PANELS, weights, push, workgroups, 4.0 * keys * push->head_size);
+	uint64_t workgroups = 2 * (uint64_t)push->heads * gqe_div_up(push->keys, keys);
+	record_workgroups(recorder, GQE_KERNEL_KV_PANELS, weights, push, workgroups, 2.0 * keys * push->head_size);
 }
 
 /* Slots of the KV head that serves most. */
@@ -397,7 +397,7 @@ static uint32_t attention_keys_at_once(const struct gqe_recorder *recorder, cons
 #define PANELS_LEAST_KEYS 256
 
 /*
- * Keys that panels of `panel_keys` hold at a time, whole panels; 0: there should be none. With a row in each lane an operand from
+ * Keys that panels of `panel_keys` hold at a time, whole panels; 0: there are none. With a row in each lane an operand from
  * memory is f32 for nothing, whereas an f16 is loaded, moved to a vector register, converted and broadcast, again for every tile.
  * And what lies in the order in which it is read comes faster from caches beyond the first.
  */

@@ -249,7 +249,7 @@
  * n / panel_keys, channel after channel: [head_dim, panel_keys]. panel_keys is even, panel_capacity a multiple of it; the last panel's
  * places past the last key get that key's. Only for a cache in f16.
  */
-#define GQE_PUSH_KV_PANELS(IN, OUT, INOUT, U32, F32)                                                                    \
+#define GQE_PUSH_KV_PANELS(IN, OUT, INOUT, U32, F32)                                                                   \
 	IN(Weights, k_cache) /* [heads, capacity, head_dim] */                                                         \
 	IN(Weights, v_cache) /* [heads, capacity, head_dim] */                                                         \
 	OUT(Floats, k)       /* [heads, panel_capacity / panel_keys, head_dim, panel_keys] */                          \
