@@ -73,7 +73,7 @@ static const struct tile_row {
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, FAMILY_TURING, 0, 0, 8, 4, 88, "NVK 162: 112 registers, 16 warps"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, FAMILY_AMPERE, 0, 0, 8, 4, 88, "NVK 172: 112 registers, 16 warps"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 8, 4, 88, "RADV's and NVK's estimates, no spill there"},
-	{GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, CPU_DRIVER, 0, 0, 8, 4, 192, "not tuned"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, CPU_DRIVER, 0, 0, 4, 4, 0, "lavapipe 26.1: time to make it; bench/NOTES.md"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, LANES_8, 0, 0, 0, 0, 0, "none: spills on Intel skl, tgl, dg2"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, LANES_16, 0, 0, 0, 0, 0, "none: spills on Intel bmg"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, ANY_DEVICE, 0, 0, 4, 4, 88, "RADV's and NVK's estimates, no spill there"},
@@ -255,10 +255,14 @@ static void fit_transposed(const struct gqe_capabilities *capabilities, uint32_t
 	tile->rows *= factor;
 	tile->columns = (uint32_t)gqe_align_up(factor * tile->columns, tile->matrix.k);
 	tile->workgroup = tile->rows * parts;
-	while (tile->rows > least_rows && (tile->workgroup > most_invocations || tile->rows / 2 >= work_rows ||
-					   gqe_tile_transposed_bytes(tile, head_dim) > capabilities->shared_memory_bytes)) {
+	while (tile->rows > least_rows && (tile->workgroup > most_invocations || tile->rows / 2 >= work_rows)) {
 		tile->rows /= 2;
 		tile->workgroup /= 2;
+	}
+	/* As many as shared memory has room for; where parts share rows, a power of two, as each pass divides by them. */
+	while (tile->rows > least_rows && gqe_tile_transposed_bytes(tile, head_dim) > capabilities->shared_memory_bytes) {
+		tile->rows = parts == 1 ? tile->rows - tile->matrix.n : tile->rows / 2;
+		tile->workgroup = tile->rows * parts;
 	}
 	if (tile->workgroup > most_invocations || tile->matrix.n != tile->subgroup ||
 	    gqe_tile_transposed_bytes(tile, head_dim) > capabilities->shared_memory_bytes)
@@ -302,14 +306,15 @@ static bool fits_matrices(const struct gqe_capabilities *capabilities, enum gqe_
 		const gqe_matrix_shape *shape = &capabilities->matrix_shapes[i];
 		has_shape |= shape->m == own->m && shape->n == own->n && shape->k == own->k;
 	}
-	bool is_power = (tile->rows & (tile->rows - 1)) == 0; /* rows and lanes divide each other */
+	/* Rows and lanes divide each other; a lane of transposed scores has one row. */
+	bool divides = tile->is_transposed || (tile->rows & (tile->rows - 1)) == 0;
 	/* Pairs of channels are in one matrix or in two. */
 	bool has_pairs = kernel == GQE_KERNEL_ATTENTION || tile->columns == own->n || tile->columns % (2 * own->n) == 0;
 	/* A lane has a row, and a share of at least 16 bytes of each factor. */
 	uint32_t share = tile->subgroup * 8;
 	bool can_transpose = own->n == tile->subgroup && tile->rows % own->n == 0 && own->m * own->k % share == 0 &&
 			     own->k % 8 == 0 && own->m % 2 == 0;
-	return has_shape && has_pairs && is_power && tile->rows % own->m == 0 && (!tile->is_transposed || can_transpose) &&
+	return has_shape && has_pairs && divides && tile->rows % own->m == 0 && (!tile->is_transposed || can_transpose) &&
 	       tile->columns % matrix_column_step(kernel, tile) == 0;
 }
 

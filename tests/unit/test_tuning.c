@@ -203,6 +203,33 @@ static void what_a_device_cannot_run_is_illegal(void **state)
 	assert_true(is_legal(gathered, subgroup, (struct gqe_tile){.workgroup = 8, .subgroup = 8, .rows = 32, .columns = 2}));
 }
 
+static void transposed_scores_take_the_rows_that_shared_memory_has_room_for(void **state)
+{
+	(void)state;
+	struct gqe_capabilities dg2 = eight_lanes;
+	dg2.max_workgroup_invocations = 1024;
+	dg2.matrix_shape_count = 1;
+	dg2.matrix_shapes[0] = (gqe_matrix_shape){.m = 8, .n = 8, .k = 16};
+	const enum gqe_kernel attention = GQE_KERNEL_ATTENTION;
+	for (uint32_t kilobytes = 16; kilobytes <= 64; kilobytes += 8)
+		for (uint32_t head_dim = 16; head_dim <= GQE_MAX_HEAD_DIM; head_dim += 16)
+			for (uint32_t work_rows = 1; work_rows <= 8192; work_rows *= 2) {
+				dg2.shared_memory_bytes = 1024 * kilobytes;
+				struct gqe_tile tile = gqe_tile_choose(&dg2, attention, GQE_PATH_MATRIX, work_rows, head_dim);
+				if (tile.rows == 0)
+					continue;
+				assert_true(gqe_tile_transposed_bytes(&tile, head_dim) <= dg2.shared_memory_bytes);
+				assert_int_equal(tile.rows % 8, 0);
+				assert_true(gqe_tile_is_legal(&dg2, attention, GQE_PATH_MATRIX, 0, &tile));
+			}
+	dg2.shared_memory_bytes = 64 * 1024;
+	assert_int_equal(gqe_tile_choose(&dg2, attention, GQE_PATH_MATRIX, 8192, 64).rows, 256);
+	dg2.shared_memory_bytes = 48 * 1024;
+	assert_int_equal(gqe_tile_choose(&dg2, attention, GQE_PATH_MATRIX, 8192, 64).rows, 240);
+	assert_int_equal(gqe_tile_choose(&dg2, attention, GQE_PATH_MATRIX, 4096, 64).rows, 128);
+	assert_int_equal(gqe_tile_choose(&dg2, attention, GQE_PATH_MATRIX, 8192, 128).rows, 64); /* two parts share rows */
+}
+
 static void what_is_saved_is_loaded_and_illegal_entries_are_dropped(void **state)
 {
 	(void)state;
@@ -257,6 +284,7 @@ int main(void)
 		cmocka_unit_test(few_tokens_and_selecting_all_experts_make_queries_dense),
 		cmocka_unit_test(what_the_table_has_no_tile_for_falls_to_the_path_below),
 		cmocka_unit_test(what_a_device_cannot_run_is_illegal),
+		cmocka_unit_test(transposed_scores_take_the_rows_that_shared_memory_has_room_for),
 		cmocka_unit_test(what_is_saved_is_loaded_and_illegal_entries_are_dropped),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
