@@ -73,7 +73,7 @@ static const struct tile_row {
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, FAMILY_TURING, 0, 0, 8, 4, 88, "NVK 162: 112 registers, 16 warps"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, FAMILY_AMPERE, 0, 0, 8, 4, 88, "NVK 172: 112 registers, 16 warps"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_SUBGROUP, ANY_DEVICE, 0, 0, 8, 4, 88, "RADV's and NVK's estimates, no spill there"},
-	{GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, CPU_DRIVER, 0, 0, 4, 4, 0, "lavapipe 26.1: time to make it; bench/NOTES.md"},
+	{GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, CPU_DRIVER, 0, 0, 4, 4, 192, "lavapipe 26.1: time to make it; bench/NOTES.md"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, LANES_8, 0, 0, 0, 0, 0, "none: spills on Intel skl, tgl, dg2"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, LANES_16, 0, 0, 0, 0, 0, "none: spills on Intel bmg"},
 	{GQE_KERNEL_ATTENTION, GQE_PATH_PACKED, ANY_DEVICE, 0, 0, 4, 4, 88, "RADV's and NVK's estimates, no spill there"},
@@ -307,14 +307,14 @@ static bool fits_matrices(const struct gqe_capabilities *capabilities, enum gqe_
 		has_shape |= shape->m == own->m && shape->n == own->n && shape->k == own->k;
 	}
 	/* Rows and lanes divide each other; a lane of transposed scores has one row. */
-	bool divides = tile->is_transposed || (tile->rows & (tile->rows - 1)) == 0;
+	bool rows_fit_lanes = tile->is_transposed || (tile->rows & (tile->rows - 1)) == 0;
 	/* Pairs of channels are in one matrix or in two. */
 	bool has_pairs = kernel == GQE_KERNEL_ATTENTION || tile->columns == own->n || tile->columns % (2 * own->n) == 0;
 	/* A lane has a row, and a share of at least 16 bytes of each factor. */
 	uint32_t share = tile->subgroup * 8;
 	bool can_transpose = own->n == tile->subgroup && tile->rows % own->n == 0 && own->m * own->k % share == 0 &&
 			     own->k % 8 == 0 && own->m % 2 == 0;
-	return has_shape && has_pairs && divides && tile->rows % own->m == 0 && (!tile->is_transposed || can_transpose) &&
+	return has_shape && has_pairs && rows_fit_lanes && tile->rows % own->m == 0 && (!tile->is_transposed || can_transpose) &&
 	       tile->columns % matrix_column_step(kernel, tile) == 0;
 }
 
