@@ -186,11 +186,9 @@ void store_rows(Tile tile, KeyRange range)
 		float sum = row_lanes_sum(row_sum[i]);
 		/* As the other paths leave it: a row that saw no key has `no_score` and no sum. */
 		float largest = row_is_set[i] ? -row_offset[own_row(i)] : no_score;
-		merge[i] = RowMerge(largest, sum, 1.0 / sum, 0.0);
-		if (config_split != 0)
-			merge[i] = row_merge(tile, range, own_row(i), largest, sum);
+		merge[i] = row_merge(tile, range, own_row(i), largest, sum);
 	}
-	if (config_split != 0) {
+	if (!range.is_last) {
 		subgroup_exchange(); /* every lane has read `state` */
 		[[unroll]] for (uint i = 0; i < own_rows; i++)
 			if (row_exists(tile, own_row(i)) && own_part() == 0)

@@ -159,7 +159,7 @@ void store_rows()
 		coopMatReduceNV(sum, row_sum[r], gl_CooperativeMatrixReduceRowNV, total);
 		coopMatPerElementNV(own, reference[r], merge_own, sum, first_row);
 		coopMatPerElementNV(before, reference[r], merge_before, sum, first_row);
-		if (config_split != 0) {
+		if (!range.is_last) {
 			subgroup_exchange(); /* every lane has read `state` */
 			coopMatPerElementNV(sum, reference[r], store_state_once, sum, first_row);
 		}

@@ -208,17 +208,15 @@ void store_rows(Tile tile, KeyRange range)
 	RowMerge merge[config_rows];
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
 		float sum = lanes_sum(row_sum[r]);
-		merge[r] = RowMerge(row_max[r], sum, 1.0 / sum, 0.0);
-		if (config_split != 0)
-			merge[r] = row_merge(tile, range, r, row_max[r], sum);
+		merge[r] = row_merge(tile, range, r, row_max[r], sum);
 	}
-	if (config_split != 0)
+	if (!range.is_last)
 		subgroupBarrier(); /* every lane has read `state` */
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
 		/* A row past the last would merge the last one twice. */
 		if (!row_exists(tile, r))
 			continue;
-		if (config_split != 0 && lane() == 0)
+		if (!range.is_last && lane() == 0)
 			store_state(tile, r, merge[r]);
 		uint base = row_o(tile, r);
 		[[unroll]] for (uint b = 0; b < blocks; b++) {

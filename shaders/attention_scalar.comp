@@ -139,31 +139,19 @@ float row_total(uint index)
 	return sum;
 }
 
-void store_rows(Tile tile)
-{
-	[[unroll]] for (uint r = 0; r < config_rows; r++) {
-		float scale = 1.0 / row_total(r);
-		uint base = row_o(tile, r);
-		[[unroll]] for (uint b = 0; b < blocks; b++) {
-			uint channel = b * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
-			if (channel < config_head_dim)
-				push.o.at[base + channel] = o[r * blocks + b] * scale;
-		}
-	}
-}
-
 /* Adds what the earlier key ranges left, and leaves the sums to the next, or divides if there is none. */
-void merge_rows(Tile tile, KeyRange range)
+void store_rows(Tile tile, KeyRange range)
 {
 	RowMerge merge[config_rows];
 	[[unroll]] for (uint r = 0; r < config_rows; r++)
 		merge[r] = row_merge(tile, range, r, rescale[r], row_total(r));
-	barrier(); /* every invocation has read `state` */
+	if (!range.is_last)
+		barrier(); /* every invocation has read `state` */
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
 		/* A row past the last would merge the last one twice. */
 		if (!row_exists(tile, r))
 			continue;
-		if (gl_LocalInvocationIndex == 0)
+		if (!range.is_last && gl_LocalInvocationIndex == 0)
 			store_state(tile, r, merge[r]);
 		uint base = row_o(tile, r);
 		[[unroll]] for (uint b = 0; b < blocks; b++) {
@@ -195,8 +183,5 @@ void main()
 	if (gl_LocalInvocationIndex % row_lanes == 0)
 		rescale[gl_LocalInvocationIndex / row_lanes] = row.largest;
 	barrier();
-	if (config_split == 0)
-		store_rows(tile);
-	else
-		merge_rows(tile, range);
+	store_rows(tile, range);
 }

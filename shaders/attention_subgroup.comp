@@ -188,17 +188,24 @@ void accumulate_output(Tile tile, uint key, uint end, bool is_diagonal, const ui
 }
 
 /* A block of channels of all rows' outputs. */
-void store_block(Tile tile, KeyRange range, uint base[config_rows], RowMerge merge[config_rows], uint b)
+void store_block(KeyRange range, uint base[config_rows], RowMerge merge[config_rows], uint b)
 {
 	uint channel = b * config_subgroup + lane();
+	float value[config_rows];
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
-		float own = o[r * blocks];
+		value[r] = o[r * blocks];
 		[[unroll]] for (uint j = 1; j < blocks; j++)
-			own = b == j ? o[r * blocks + j] : own;
-		/* A row past the last would merge the last one twice. */
-		if (channel < config_head_dim && (config_split == 0 || row_exists(tile, r)))
-			merge_output(range, base[r] + channel, merge[r], own);
+			value[r] = b == j ? o[r * blocks + j] : value[r];
+		value[r] *= merge[r].own;
 	}
+	if (channel >= config_head_dim)
+		return;
+	if (range.first > 0)
+		[[unroll]] for (uint r = 0; r < config_rows; r++)
+			value[r] += push.o.at[base[r] + channel] * merge[r].before;
+	/* What earlier ranges left has been read: a row past the last stores what the last one does. */
+	[[unroll]] for (uint r = 0; r < config_rows; r++)
+		push.o.at[base[r] + channel] = value[r];
 }
 
 /* Adds what the earlier key ranges left, and leaves the sums to the next, or divides if there is none. */
@@ -209,25 +216,23 @@ void store_rows(Tile tile, KeyRange range)
 	lanes_sum(row_sum);
 	[[unroll]] for (uint r = 0; r < config_rows; r++) {
 		base[r] = row_o(tile, r);
-		merge[r] = RowMerge(row_max[r], row_sum[r], 1.0 / row_sum[r], 0.0);
-		if (config_split != 0)
-			merge[r] = row_merge(tile, range, r, row_max[r], row_sum[r]);
+		merge[r] = row_merge(tile, range, r, row_max[r], row_sum[r]);
 	}
-	if (config_split != 0) {
+	if (!range.is_last) {
 		subgroupBarrier(); /* every lane has read `state` */
 		[[unroll]] for (uint r = 0; r < config_rows; r++)
-			if (row_exists(tile, r) && lane() == 0)
+			if (lane() == 0)
 				store_state(tile, r, merge[r]);
 	}
 	if (config_rolled != 0) {
 		uint b = 0;
 		[[dont_unroll]] do {
-			store_block(tile, range, base, merge, b);
+			store_block(range, base, merge, b);
 			b++;
 		} while (b < blocks);
 	} else {
 		[[unroll]] for (uint b = 0; b < blocks; b++)
-			store_block(tile, range, base, merge, b);
+			store_block(range, base, merge, b);
 	}
 }
 

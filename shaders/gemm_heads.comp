@@ -43,16 +43,15 @@ void store_pair(uint row, HeadPair pair, vec2 value)
 		return;
 	uvec2 place = divide(row, push.tokens, push.tokens_inverse); /* sequence, token */
 	uint slot = place.x * push.sequence_stride + place.y * push.token_stride;
-	if (config_target == GQE_TARGET_CHOSEN) {
-		int chosen = chosen_slot(row, pair.head);
-		if (chosen < 0)
+	int head_slot = int(pair.head);
+	if (push.experts != 0) {
+		head_slot = chosen_slot(row, pair.head);
+		if (head_slot < 0)
 			return;
-		slot += uint(chosen) * push.head_stride;
-	} else {
-		slot += pair.head * push.head_stride;
 	}
+	slot += uint(head_slot) * push.head_stride;
 	value *= push.scale;
-	if (config_target == GQE_TARGET_CACHE) {
+	if (WEIGHT_BYTES == 2 && push.is_cache != 0) {
 		Weights head = Weights(address(uvec2(push.result), slot, push.head_size * WEIGHT_BYTES));
 		head.at[pair.channels.x] = WEIGHT(value.x);
 		head.at[pair.channels.y] = WEIGHT(value.y);
@@ -79,7 +78,7 @@ void main()
 {
 	if (!find_tile(push.rows, push.heads * push.head_size, first_row, first_column))
 		return;
-	if (config_target == GQE_TARGET_CHOSEN && !is_wanted())
+	if (push.experts != 0 && !is_wanted())
 		return;
 	gemm_tile();
 }

@@ -181,8 +181,7 @@ static bool fits_depth(const struct gqe_recorder *recorder, const struct gqe_pre
 	return false;
 }
 
-void gqe_record_gemm_heads(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t target,
-			   const struct gqe_push_gemm_heads *push)
+void gqe_record_gemm_heads(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm_heads *push)
 {
 	struct gqe_prepared prepared = prepare_product(recorder, GQE_KERNEL_GEMM_HEADS, weights, push->w_lanes, push->rows);
 	if (!fits_depth(recorder, &prepared, push->depth))
@@ -197,7 +196,6 @@ void gqe_record_gemm_heads(const struct gqe_recorder *recorder, gqe_dtype weight
 		.w_stride = push->w_stride,
 	};
 	prepared.specialization.values[GQE_CONFIG_staged] = gqe_gemm_is_staged(&prepared, &layout);
-	prepared.specialization.values[GQE_CONFIG_target] = gqe_heads_target(weights, target);
 	struct gqe_push_gemm_heads filled = *push;
 	filled.tokens_inverse = GQE_INVERSE(push->tokens);
 	filled.pairs_inverse = GQE_INVERSE(push->head_size / 2);
@@ -484,7 +482,6 @@ void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights
 	uint32_t at_once = attention_keys_at_once(recorder, &prepared, head_dim, keys, work);
 	if (panel_capacity > 0)
 		at_once = gqe_min_u32(at_once, panel_capacity);
-	prepared.specialization.values[GQE_CONFIG_split] = at_once < keys ? 1 : 0;
 
 	const uint64_t workgroups = attention_workgroups(&prepared, push);
 	for (uint32_t first = 0; first < keys; first += at_once) {

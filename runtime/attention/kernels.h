@@ -96,9 +96,7 @@ void gqe_record_attention(const struct gqe_recorder *recorder, gqe_dtype weights
 /* Loop iterations that attention's invocations make, at most, for the least keys a dispatch can handle. */
 uint32_t gqe_attention_pass_iterations(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t head_dim,
 				       const struct gqe_push_attention *push);
-/* `target`: GQE_TARGET_... */
-void gqe_record_gemm_heads(const struct gqe_recorder *recorder, gqe_dtype weights, uint32_t target,
-			   const struct gqe_push_gemm_heads *push);
+void gqe_record_gemm_heads(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm_heads *push);
 /* The grid comes from expert_scan's `dispatch`; `rows` (tokens of the pass) and `groups` * `top_k` are for the work estimate. */
 void gqe_record_gemm_gathered(const struct gqe_recorder *recorder, gqe_dtype weights, const struct gqe_push_gemm_gathered *push,
 			      const struct gqe_buffer *dispatch, uint32_t rows, uint32_t entries_per_row);

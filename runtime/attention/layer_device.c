@@ -203,7 +203,8 @@ static void record_cache_heads(const struct gqe_recorder *recorder, const struct
 	push.sequence_stride = shape->cache_heads * run->cache->capacity;
 	push.token_stride = 1;
 	push.head_stride = run->cache->capacity;
-	gqe_record_gemm_heads(recorder, run->weights->dtype, GQE_TARGET_CACHE, &push);
+	push.is_cache = 1;
+	gqe_record_gemm_heads(recorder, run->weights->dtype, &push);
 }
 
 /* Dense K and V of every token, rotated, into the cache. */
@@ -349,7 +350,7 @@ static void record_dense_queries(const struct gqe_recorder *recorder, const stru
 				 uint32_t heads, uint32_t first_slot)
 {
 	const struct gqe_push_gemm_heads push = queries_push(run, first_head, heads, first_slot);
-	gqe_record_gemm_heads(recorder, run->weights->dtype, GQE_TARGET_SLOTS, &push);
+	gqe_record_gemm_heads(recorder, run->weights->dtype, &push);
 }
 
 /* Of every token for the experts that it selected and `shared_heads` more. */
@@ -360,7 +361,7 @@ static void record_selected_queries(const struct gqe_recorder *recorder, const s
 	push.expert_slots = run->scratch->expert_slots.address;
 	push.experts = run->config->heads;
 	push.shared_slot = shared_slot;
-	gqe_record_gemm_heads(recorder, run->weights->dtype, GQE_TARGET_CHOSEN, &push);
+	gqe_record_gemm_heads(recorder, run->weights->dtype, &push);
 }
 
 static void record_gathered_queries(const struct gqe_recorder *recorder, const struct gqe_layer_run *run)

@@ -88,11 +88,6 @@ bool gqe_attention_is_staged(const struct gqe_prepared *prepared, uint32_t head_
 	       keys < prepared->tile.columns;
 }
 
-uint32_t gqe_heads_target(gqe_dtype weights, uint32_t target)
-{
-	return target == GQE_TARGET_CACHE && weights == GQE_DTYPE_F32 ? GQE_TARGET_SLOTS : target;
-}
-
 /* Whether every matrix of the tile has rows of w at equal distances. */
 static bool has_whole_pairs(const struct gqe_tile *tile, const struct gqe_gemm_layout *layout)
 {
@@ -118,25 +113,16 @@ static void visit_forms(const struct gqe_prepared_case *found,
 	bool needs_stage = is_attention && gqe_attention_is_staged(&found->prepared, found->head_dim, UINT32_MAX);
 	bool can_stage = gqe_is_matrix_path(found->path);
 	bool may_have_panels = found->weights == GQE_DTYPE_F32 && found->prepared.specialization.values[GQE_CONFIG_lane_rows] != 0;
-	uint32_t last_target = found->kernel == GQE_KERNEL_GEMM_HEADS ? GQE_TARGET_CHOSEN : GQE_TARGET_SLOTS;
 	for (uint32_t staged = needs_stage; staged <= can_stage; staged++)
-		for (uint32_t split = 0; split <= is_attention; split++)
-			for (uint32_t panels = 0; panels <= may_have_panels; panels++)
-				for (uint32_t target = GQE_TARGET_SLOTS; target <= last_target; target++) {
-					struct gqe_prepared_case form = *found;
-					if (gqe_heads_target(found->weights, target) != target)
-						continue;
-					form.is_staged = staged;
-					form.is_split = split;
-					form.has_panels = panels;
-					form.target = target;
-					form.prepared.specialization.values[GQE_CONFIG_w_lanes] = form.w_lanes;
-					form.prepared.specialization.values[GQE_CONFIG_staged] = staged;
-					form.prepared.specialization.values[GQE_CONFIG_split] = split;
-					form.prepared.specialization.values[GQE_CONFIG_panels] = panels;
-					form.prepared.specialization.values[GQE_CONFIG_target] = target;
-					visit(user, &form);
-				}
+		for (uint32_t panels = 0; panels <= may_have_panels; panels++) {
+			struct gqe_prepared_case form = *found;
+			form.is_staged = staged;
+			form.has_panels = panels;
+			form.prepared.specialization.values[GQE_CONFIG_w_lanes] = form.w_lanes;
+			form.prepared.specialization.values[GQE_CONFIG_staged] = staged;
+			form.prepared.specialization.values[GQE_CONFIG_panels] = panels;
+			visit(user, &form);
+		}
 }
 
 /* Every tile of one kernel. Work is limited by powers of two in the tile table, so between them nothing changes. */

@@ -29,8 +29,6 @@ struct gqe_gemm_layout {
 	uint32_t cols, depth, a_stride, w_stride;
 	uint32_t head_size; /* of the columns, which are pairs of channels then; 0: they are just columns */
 };
-/* What gemm_heads is specialized to for GQE_TARGET_...: a cache of f32 is not unlike slots. */
-uint32_t gqe_heads_target(gqe_dtype weights, uint32_t target);
 /* Matrix paths: whether the weights must go through shared memory. Other paths: false. */
 bool gqe_gemm_is_staged(const struct gqe_prepared *prepared, const struct gqe_gemm_layout *layout);
 
@@ -40,9 +38,7 @@ struct gqe_prepared_case {
 	gqe_dtype weights;
 	uint32_t head_dim;  /* 0: the kernel does not depend on it */
 	uint32_t w_lanes;   /* products: rows of a block of w */
-	bool is_split;      /* attention: one of several key ranges */
 	bool has_panels;    /* attention: K and V in kv_panels' order */
-	uint32_t target;    /* gemm_heads: GQE_TARGET_... */
 	bool is_staged;     /* matrix paths: the second factor goes through shared memory */
 	uint32_t work_rows; /* the largest power of two that gets this tile, hence UINT32_MAX / 2 + 1 for any amount of work */
 	struct gqe_prepared prepared;
@@ -50,9 +46,8 @@ struct gqe_prepared_case {
 
 /*
  * Calls `visit` for each different pipeline that the record functions may ask for on a device with these capabilities: every path
- * of its ladder, weights of every dtype it can read, any amount of work, each of the given head sizes, attention at once and split
- * over key ranges, K and V in panels or not, gemm_heads to every target, matrix paths with and without staging, products with
- * weights as they lie for these heads.
+ * of its ladder, weights of every dtype it can read, any amount of work, each of the given head sizes, K and V in panels or not,
+ * matrix paths with and without staging, products with weights as they lie for these heads.
  */
 void gqe_prepared_visit(const struct gqe_capabilities *capabilities, const uint32_t *head_dims, size_t head_dim_count,
 			void (*visit)(void *user, const struct gqe_prepared_case *prepared_case), void *user);

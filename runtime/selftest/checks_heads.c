@@ -82,9 +82,16 @@ void gqe_check_rotate(const struct gqe_check_rope *rope, uint32_t row, uint32_t 
 	gqe_reference_rope(rope_of_kind[rope->kind], rope->theta, head_dim, row % rope->tokens, rope->scale, head);
 }
 
+/* All heads into slots; into the KV cache; into the slots of the tokens that chose the head, an expert. */
+enum heads_target {
+	HEADS_TO_SLOTS,
+	HEADS_TO_CACHE,
+	HEADS_TO_CHOSEN,
+};
+
 /* A problem for gemm_heads: which heads of how many rows, and where they go. */
 struct heads_case {
-	uint32_t target; /* GQE_TARGET_... */
+	enum heads_target target;
 	uint32_t batch, tokens, rows, heads, head_dim, depth;
 	uint32_t a_stride, w_stride, has_bias;
 	uint32_t experts, slots;         /* CHOSEN: heads before the shared ones; slots of a token */
@@ -94,8 +101,8 @@ struct heads_case {
 
 static struct heads_case draw_heads(struct gqe_check *check)
 {
-	static const uint32_t targets[] = {GQE_TARGET_SLOTS, GQE_TARGET_CHOSEN, GQE_TARGET_CACHE, GQE_TARGET_CHOSEN,
-					   GQE_TARGET_CACHE};
+	static const enum heads_target targets[] = {HEADS_TO_SLOTS, HEADS_TO_CHOSEN, HEADS_TO_CACHE, HEADS_TO_CHOSEN,
+						    HEADS_TO_CACHE};
 	struct heads_case heads = {
 		.target = targets[check->number % GQE_COUNT(targets)],
 		.batch = gqe_check_between(check, 1, 3),
@@ -119,7 +126,7 @@ static struct heads_case draw_heads(struct gqe_check *check)
 	heads.capacity = heads.first + heads.tokens + gqe_check_between(check, 0, 9);
 	heads.first_at = gqe_check_between(check, 0, 2);
 	heads.result_heads =
-		heads.first_at + (heads.target == GQE_TARGET_CHOSEN ? heads.slots : heads.heads) + gqe_check_between(check, 0, 2);
+		heads.first_at + (heads.target == HEADS_TO_CHOSEN ? heads.slots : heads.heads) + gqe_check_between(check, 0, 2);
 	return heads;
 }
 
@@ -141,10 +148,10 @@ static int32_t *draw_slots(struct gqe_check *check, const struct heads_case *hea
 static int64_t place_of(const struct heads_case *heads, const int32_t *expert_slots, uint32_t row, uint32_t head)
 {
 	int64_t slot = head;
-	if (heads->target == GQE_TARGET_CACHE)
+	if (heads->target == HEADS_TO_CACHE)
 		return ((int64_t)(row / heads->tokens * heads->result_heads + heads->first_at + head)) * heads->capacity +
 		       heads->first + row % heads->tokens;
-	if (heads->target == GQE_TARGET_CHOSEN)
+	if (heads->target == HEADS_TO_CHOSEN)
 		slot = head < heads->experts
 			       ? expert_slots[(uint64_t)row * heads->experts + head]
 			       : (int64_t)heads->slots - (int64_t)(heads->heads - heads->experts) + (head - heads->experts);
@@ -195,18 +202,19 @@ static struct gqe_push_gemm_heads heads_push(const struct heads_case *heads, con
 		.scale = rope->scale,
 	};
 	uint64_t first;
-	if (heads->target == GQE_TARGET_CACHE) {
+	if (heads->target == HEADS_TO_CACHE) {
 		first = (uint64_t)heads->first_at * heads->capacity + heads->first;
 		push.sequence_stride = heads->result_heads * heads->capacity;
 		push.token_stride = 1;
 		push.head_stride = heads->capacity;
+		push.is_cache = 1;
 	} else {
 		first = heads->first_at;
 		push.sequence_stride = heads->tokens * heads->result_heads;
 		push.token_stride = heads->result_heads;
 		push.head_stride = 1;
 	}
-	if (heads->target == GQE_TARGET_CHOSEN) {
+	if (heads->target == HEADS_TO_CHOSEN) {
 		push.experts = heads->experts;
 		push.shared_slot = heads->slots - (heads->heads - heads->experts);
 	}
@@ -223,7 +231,7 @@ void gqe_check_gemm_heads(struct gqe_check *check)
 	gqe_check_shape(check, "to %s, B=%u T=%u heads=%u experts=%u slots=%u d_h=%u depth=%u bias=%u kind=%u%s",
 			names[heads.target], heads.batch, heads.tokens, heads.heads, heads.experts, heads.slots, heads.head_dim,
 			heads.depth, heads.has_bias, rope.kind, is_narrow ? " narrow tile" : "");
-	bool to_cache = heads.target == GQE_TARGET_CACHE;
+	bool to_cache = heads.target == HEADS_TO_CACHE;
 	uint32_t element_bytes = to_cache ? gqe_check_weight_bytes(check) : sizeof(float);
 	uint64_t columns = (uint64_t)heads.heads * heads.head_dim;
 	uint64_t result_count = to_cache ? (uint64_t)heads.batch * heads.capacity : heads.rows;
@@ -246,9 +254,9 @@ void gqe_check_gemm_heads(struct gqe_check *check)
 	push.w = w_in->buffer.address;
 	push.w_lanes = layout.lanes;
 	push.bias = heads.has_bias ? bias_in->buffer.address : 0;
-	push.expert_slots = heads.target == GQE_TARGET_CHOSEN ? slots_in->buffer.address : 0;
+	push.expert_slots = heads.target == HEADS_TO_CHOSEN ? slots_in->buffer.address : 0;
 	while (gqe_check_pass(check))
-		gqe_record_gemm_heads(&check->recorder, check->dtype, heads.target, &push);
+		gqe_record_gemm_heads(&check->recorder, check->dtype, &push);
 	struct expected_heads reference = {&heads, &rope, expert_slots, a, w, bias, expected};
 	gqe_parallel_for(check->threads, heads.rows, 0, expect_rows, &reference);
 	bool is_f16 = gqe_check_multiplies_f16(check, GQE_KERNEL_GEMM_HEADS);

@@ -31,18 +31,27 @@ Weights key_in(uvec2 cache, uint key)
 	return Weights(address(address(cache, key - place, config_head_dim * WEIGHT_BYTES), place, WEIGHT_BYTES));
 }
 
-void start_lane(Tile tile)
+/*
+ * What earlier key ranges left is where this one goes on. It is loaded even if there are none, as every branch is more for the driver
+ * to compile.
+ */
+void start_lane(Tile tile, KeyRange range)
 {
-	uint base = row_q(tile, gl_SubgroupInvocationID);
+	uint row = gl_SubgroupInvocationID, base = row_q(tile, row), base_o = row_o(tile, row);
+	bool goes_on = range.first > 0;
 	[[unroll]] for (uint i = 0; i < config_head_dim; i += 2) {
-		vec2 channels = load_two(push.q, (base + i) / 2);
+		vec2 channels = load_two(push.q, (base + i) / 2), before = load_two(push.o, (base_o + i) / 2);
 		lane_q[i] = channels.x;
 		lane_q[i + 1] = channels.y;
+		lane_o[i] = goes_on ? before.x : 0.0;
+		lane_o[i + 1] = goes_on ? before.y : 0.0;
 	}
-	[[unroll]] for (uint i = 0; i < config_head_dim; i++)
-		lane_o[i] = 0.0;
 	lane_max = no_score;
 	lane_sum = 0.0;
+	if (goes_on) {
+		lane_max = push.state.at[row_state(tile, row)];
+		lane_sum = push.state.at[row_state(tile, row) + 1];
+	}
 	lane_keys = row_keys(tile, gl_SubgroupInvocationID);
 }
 
@@ -100,30 +109,23 @@ void start_lane(Tile tile)
 LANE_PASS(handle_keys, config_columns, false)
 LANE_PASS(handle_edge_keys, edge_keys, true)
 
-void store_lane(Tile tile)
+/*
+ * Leaves the sums to the next key range, or divides if there is none. A row past the last stores what the last one does: its lane has
+ * read the same, as a CPU vector's lanes go in step.
+ */
+void store_lane(Tile tile, KeyRange range)
 {
-	float scale = 1.0 / lane_sum;
-	uint base = row_o(tile, gl_SubgroupInvocationID);
+	uint row = gl_SubgroupInvocationID, base = row_o(tile, row);
+	float scale = range.is_last ? 1.0 / lane_sum : 1.0;
 	[[unroll]] for (uint i = 0; i < config_head_dim; i += 2)
 		store_two(push.o, (base + i) / 2, vec2(lane_o[i], lane_o[i + 1]) * scale);
-}
-
-/* As merge_rows. A row past the last would merge the last one twice. */
-void merge_lane(Tile tile, KeyRange range)
-{
-	uint row = gl_SubgroupInvocationID;
-	RowMerge merge = row_merge(tile, range, row, lane_max, lane_sum);
-	if (!row_exists(tile, row))
-		return;
-	store_state(tile, row, merge);
-	uint base = row_o(tile, row);
-	[[unroll]] for (uint i = 0; i < config_head_dim; i++)
-		merge_output(range, base + i, merge, lane_o[i]);
+	if (!range.is_last)
+		store_state(tile, row, RowMerge(lane_max, lane_sum, 1.0, 0.0));
 }
 
 void attend_in_lanes(Tile tile, KeyRange range)
 {
-	start_lane(tile);
+	start_lane(tile, range);
 	uint seen_by_all = min(row_keys(tile, 0), range.end), key = range.first;
 	if (key + config_columns <= seen_by_all) {
 		do {
@@ -137,10 +139,7 @@ void attend_in_lanes(Tile tile, KeyRange range)
 			key += edge_keys;
 		} while (key < range.end);
 	}
-	if (config_split == 0)
-		store_lane(tile);
-	else
-		merge_lane(tile, range);
+	store_lane(tile, range);
 }
 
 #endif

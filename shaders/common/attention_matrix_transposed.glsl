@@ -436,14 +436,12 @@ void store_transposed()
 	uint subgroup = gl_SubgroupID + load_word(zero_word, NON_PRIVATE_POINTER), row = lane_row(subgroup);
 	/* As the other paths leave it: a row that saw no key has `no_score` and no sum. */
 	float largest = lane_sum > 0.0 ? reference : no_score;
-	RowMerge merge = RowMerge(largest, lane_sum, 1.0 / lane_sum, 0.0);
-	if (config_split != 0) {
-		merge = row_merge(tile, range, row, largest, lane_sum);
+	RowMerge merge = row_merge(tile, range, row, largest, lane_sum);
+	if (!range.is_last)
 		barrier(); /* every lane has read `state` */
-	}
 	if (!row_exists(tile, row))
 		return; /* it would merge the last one twice */
-	if (config_split != 0 && channel_part(subgroup) == 0)
+	if (!range.is_last && channel_part(subgroup) == 0)
 		store_state(tile, row, merge);
 	uint base = row_o(tile, row), first = channel_part(subgroup) * part_tiles * config_matrix_m;
 	[[unroll]] for (uint c = 0; c < part_tiles; c++)

@@ -118,9 +118,7 @@ struct KeyRange {
 bool key_range_of(Tile tile, out KeyRange range)
 {
 	uint visible = row_keys(tile, config_rows - 1);
-	range = KeyRange(0, visible, true);
-	if (config_split != 0)
-		range = KeyRange(push.first_key, min(visible, push.key_end), visible <= push.key_end);
+	range = KeyRange(push.first_key, min(visible, push.key_end), visible <= push.key_end);
 	return range.first < range.end;
 }
 

@@ -59,11 +59,6 @@
 #define GQE_ROPE_KIND_INTERLEAVED 1
 #define GQE_ROPE_KIND_NONE 2
 
-/* Into slots of f32; into the KV cache, of the weights' type; into the slots of the tokens that chose the head, an expert. */
-#define GQE_TARGET_SLOTS 0
-#define GQE_TARGET_CACHE 1
-#define GQE_TARGET_CHOSEN 2
-
 /* What stays a loop: where few registers or a slow compiler ask for it; the product of P and V as well (attention, subgroup path). */
 #define GQE_ROLLED 1
 #define GQE_ROLLED_KEYS 2
@@ -81,7 +76,6 @@
  *  rows        rows of a tile: queries (attention), tokens (gemm)
  *  columns     columns of a tile per invocation: keys (attention, subgroup path), outputs (gemm); on the matrix paths of a tile
  *  head_dim    d_h (attention)
- *  split       1: the dispatch handles one of several key ranges (attention); 0: all keys
  *  uniform_loads  1: a load from the same address in all lanes costs no more than one lane's; 0: broadcasts are cheaper
  *  matrix_m, matrix_n, matrix_k   the shape of a cooperative matrix product: m x k by k x n
  *  staged      1: the second factor goes through shared memory, for sizes that the shape does not divide (matrix paths)
@@ -94,7 +88,6 @@
  *  w_lanes     w_lanes of the products' w: 1, or the subgroup's size (subgroup path)
  *  spread      1: any part of the grid takes as long as another of its size; 0: what takes longest comes first (attention)
  *  panels      1: K and V lie in panels of `columns` keys, as kv_panels makes them; 0: key after key (attention with lane_rows)
- *  target      where gemm_heads puts what it computes: GQE_TARGET_...
  */
 #define GQE_SPECIALIZATION(CONFIG)                                                                                     \
 	CONFIG(workgroup, 0, 64)                                                                                       \
@@ -102,19 +95,17 @@
 	CONFIG(rows, 2, 16)                                                                                            \
 	CONFIG(columns, 3, 2)                                                                                          \
 	CONFIG(head_dim, 4, 64)                                                                                        \
-	CONFIG(split, 5, 0)                                                                                            \
-	CONFIG(uniform_loads, 6, 0)                                                                                    \
-	CONFIG(matrix_m, 7, 16)                                                                                        \
-	CONFIG(matrix_n, 8, 16)                                                                                        \
-	CONFIG(matrix_k, 9, 16)                                                                                        \
-	CONFIG(staged, 10, 0)                                                                                          \
-	CONFIG(rolled, 11, 0)                                                                                          \
-	CONFIG(lane_rows, 12, 0)                                                                                       \
-	CONFIG(target, 13, 0)                                                                                          \
-	CONFIG(transposed, 14, 0)                                                                                      \
-	CONFIG(w_lanes, 15, 1)                                                                                         \
-	CONFIG(spread, 16, 0)                                                                                          \
-	CONFIG(panels, 17, 0)
+	CONFIG(uniform_loads, 5, 0)                                                                                    \
+	CONFIG(matrix_m, 6, 16)                                                                                        \
+	CONFIG(matrix_n, 7, 16)                                                                                        \
+	CONFIG(matrix_k, 8, 16)                                                                                        \
+	CONFIG(staged, 9, 0)                                                                                           \
+	CONFIG(rolled, 10, 0)                                                                                          \
+	CONFIG(lane_rows, 11, 0)                                                                                       \
+	CONFIG(transposed, 12, 0)                                                                                      \
+	CONFIG(w_lanes, 13, 1)                                                                                         \
+	CONFIG(spread, 14, 0)                                                                                          \
+	CONFIG(panels, 15, 0)
 
 /* embed: x[row] = table[tokens[row]]. */
 #define GQE_PUSH_EMBED(IN, OUT, INOUT, U32, F32)                                                                       \
@@ -146,8 +137,8 @@
  * many first ones, then their partners. `turns`: rope_turns' result; 0 when rope_kind is NONE.
  *
  * gemm_heads: head h of row r goes to head slot sequence * sequence_stride + token * token_stride + h * head_stride of `result`, in
- * units of head_size. With target CHOSEN heads 0...experts-1 go to slot expert_slots[r, h] of the token's instead of h, or
- * nowhere if that is negative, and head experts + i to slot shared_slot + i.
+ * units of head_size. Unless `experts` is 0, heads 0...experts-1 go to slot expert_slots[r, h] of the token's instead of h, or
+ * nowhere if that is negative, and head experts + i to slot shared_slot + i. is_cache: `result` is the KV cache.
  */
 #define GQE_PUSH_GEMM_HEADS(IN, OUT, INOUT, U32, F32)                                                                  \
 	IN(Floats, a)          /* [rows, a_stride] */                                                                  \
@@ -155,10 +146,10 @@
 	IN(Floats, bias)       /* [heads * head_size] or 0 */                                                          \
 	IN(Floats, turns)      /* [rows, head_size / 2, 2] or 0 */                                                     \
 	IN(Ints, expert_slots) /* [rows, experts] or 0 */                                                              \
-	OUT(Floats, result)    /* target CACHE: Weights */                                                             \
+	OUT(Floats, result)    /* is_cache: Weights */                                                                 \
 	U32(rows) U32(tokens) U32(tokens_inverse) U32(heads) U32(head_size) U32(pairs_inverse) U32(depth)              \
 	U32(a_stride) U32(w_stride) U32(w_lanes) U32(has_bias) U32(rope_kind) F32(scale)                               \
-	U32(sequence_stride) U32(token_stride) U32(head_stride) U32(experts) U32(shared_slot)
+	U32(sequence_stride) U32(token_stride) U32(head_stride) U32(experts) U32(shared_slot) U32(is_cache)
 
 /*
  * gemm_gathered: the Q projection over expert lists. Tile i = tiles[i] = (expert, first entry, entries): rows are the tokens
@@ -264,16 +255,16 @@
  * the head with the shared slot has more are divided among all of the sequence's heads. Query token t stands at position + t
  * and sees keys 0...position + t.
  *
- * Split: the dispatches handle keys first_key...key_end-1 one after the other, first_key being a multiple of the keys handled at a
- * time. Until a tile has seen all its keys, o holds sums not yet divided, and `state` what belongs to them. The caches may begin with
+ * Several dispatches may handle the keys, each keys first_key...key_end-1, in order, first_key being a multiple of the keys handled at
+ * a time. Until a tile has seen all its keys, o holds sums not yet divided, and `state` what belongs to them. The caches may begin with
  * any key up to first_key: cache_first.
  */
 #define GQE_PUSH_ATTENTION(IN, OUT, INOUT, U32, F32)                                                                   \
 	IN(Floats, q)         /* [B*T, q_slots, head_dim], rotated and scaled */                                       \
 	IN(Weights, k_cache)  /* [B, kv_heads, capacity, head_dim] */                                                  \
 	IN(Weights, v_cache)  /* [B, kv_heads, capacity, head_dim] */                                                  \
-	INOUT(Floats, o)      /* [B*T, o_slots, head_dim]; read only if split */                                       \
-	INOUT(Floats, state)  /* [B*T, q_slots, 2]: largest score and sum so far; used only if split */                \
+	INOUT(Floats, o)      /* [B*T, o_slots, head_dim]; counts only if first_key > 0 */                             \
+	INOUT(Floats, state)  /* [B*T, q_slots, 2]: largest score and sum of tiles that have not seen all keys */       \
 	U32(batch) U32(tokens) U32(position) U32(capacity) U32(kv_heads) U32(groups) U32(slots_per_group)              \
 	U32(q_slots) U32(o_slots) U32(shared_head) /* or GQE_NONE */ U32(q_shared) U32(o_shared)                       \
 	U32(first_key) U32(key_end) U32(cache_first)

@@ -160,9 +160,7 @@ static void compile(void *user, const struct gqe_prepared_case *prepared_case)
 	cJSON_AddStringToObject(entry, "path", gqe_path_name(prepared_case->path));
 	cJSON_AddStringToObject(entry, "weights", gqe_dtype_name(prepared_case->weights));
 	cJSON_AddNumberToObject(entry, "head_dim", prepared_case->head_dim);
-	cJSON_AddBoolToObject(entry, "is_split", prepared_case->is_split);
 	cJSON_AddBoolToObject(entry, "is_staged", prepared_case->is_staged);
-	cJSON_AddNumberToObject(entry, "target", prepared_case->target);
 	cJSON_AddNumberToObject(entry, "work_rows", prepared_case->work_rows);
 	cJSON_AddNumberToObject(entry, "workgroup", prepared->tile.workgroup);
 	cJSON_AddNumberToObject(entry, "subgroup", prepared->choice.variant->uses_subgroups ? prepared->tile.subgroup : 0);

@@ -87,12 +87,6 @@ static double number_of(const cJSON *object, const char *name)
 	return cJSON_IsNumber(item) ? item->valuedouble : UNTOLD;
 }
 
-/* Attention over one of several key ranges. */
-static bool is_split(const cJSON *pipeline)
-{
-	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_split"));
-}
-
 static struct facts facts_of(const cJSON *executable)
 {
 	struct facts facts = {UNTOLD, UNTOLD, UNTOLD, UNTOLD, UNTOLD, UNTOLD, UNTOLD};
@@ -110,7 +104,6 @@ static struct facts facts_of(const cJSON *executable)
 static bool same_pipeline(const cJSON *a, const cJSON *b)
 {
 	static const char *const texts[] = {"kernel", "path", "weights"};
-	/* Split or not makes no difference to shared memory. */
 	static const char *const numbers[] = {"head_dim", "workgroup", "subgroup", "rows", "columns"};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (strcmp(text_of(a, texts[i]), text_of(b, texts[i])) != 0)
@@ -174,11 +167,10 @@ static void add_fault(struct report *report, const cJSON *target, cJSON *pipelin
 	report->excepted += excepted;
 	report->faults += !excepted;
 	if (!excepted)
-		fprintf(stderr, "%s: %s%s %s %s, head size %.0f, tile %.0f x %.0f, workgroup %.0f: %s: %s\n",
-			text_of(target, "target"), text_of(pipeline, "kernel"), is_split(pipeline) ? ", split," : "",
-			text_of(pipeline, "path"), text_of(pipeline, "weights"), number_of(pipeline, "head_dim"),
-			number_of(pipeline, "rows"), number_of(pipeline, "columns"), number_of(pipeline, "workgroup"), fault,
-			detail);
+		fprintf(stderr, "%s: %s %s %s, head size %.0f, tile %.0f x %.0f, workgroup %.0f: %s: %s\n",
+			text_of(target, "target"), text_of(pipeline, "kernel"), text_of(pipeline, "path"),
+			text_of(pipeline, "weights"), number_of(pipeline, "head_dim"), number_of(pipeline, "rows"),
+			number_of(pipeline, "columns"), number_of(pipeline, "workgroup"), fault, detail);
 }
 
 static void judge_executable(struct report *report, const cJSON *target, cJSON *pipeline, const cJSON *executable)
@@ -297,8 +289,8 @@ static void write_everything(FILE *file, const struct report *report)
 		fprintf(file, "| kernel | path | weights | head size | tile | workgroup | subgroup |%s\n", fact_columns);
 		fputs("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n", file);
 		cJSON_ArrayForEach(pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines")) {
-			fprintf(file, "| %s%s | %s | %s | %.0f |", text_of(pipeline, "kernel"), is_split(pipeline) ? ", split" : "",
-				text_of(pipeline, "path"), text_of(pipeline, "weights"), number_of(pipeline, "head_dim"));
+			fprintf(file, "| %s | %s | %s | %.0f |", text_of(pipeline, "kernel"), text_of(pipeline, "path"),
+				text_of(pipeline, "weights"), number_of(pipeline, "head_dim"));
 			write_pipeline(file, pipeline, false);
 		}
 	}
@@ -324,7 +316,7 @@ static const cJSON *hot_pipeline(const cJSON *target, const char *kernel, double
 	const cJSON *pipeline, *best = NULL;
 	cJSON_ArrayForEach(pipeline, cJSON_GetObjectItemCaseSensitive(target, "pipelines"))
 		if (strcmp(text_of(pipeline, "kernel"), kernel) == 0 && number_of(pipeline, "head_dim") == head_dim &&
-		    cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_default")) && !is_split(pipeline))
+		    cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(pipeline, "is_default")))
 			best = pipeline; /* work grows and F16 comes last */
 	return best;
 }
