@@ -28,28 +28,23 @@ HeadPair tile_pair(uint column)
 	return HeadPair(number <= last, place.x, place.y, rope_channels(place.y));
 }
 
-/* The slot, of the token's, for a head; negative: none. */
+/* The slot, of the token's, for a head; negative: none. Not a branch for the shared head, as every row of a tile would have it. */
 int chosen_slot(uint row, uint head)
 {
-	if (head < push.experts)
-		return push.expert_slots.at[row * push.experts + head];
-	return int(push.shared_slot + head - push.experts);
+	int slot = push.expert_slots.at[row * push.experts + min(head, push.experts - 1)];
+	return head < push.experts ? slot : int(push.shared_slot + head - push.experts);
 }
 
 void store_pair(uint row, HeadPair pair, vec2 value)
 {
 	row += first_row;
-	if (row >= push.rows || !pair.exists)
+	int head_slot = int(pair.head);
+	if (push.experts != 0)
+		head_slot = chosen_slot(min(row, push.rows - 1), pair.head);
+	if (row >= push.rows || !pair.exists || head_slot < 0)
 		return;
 	uvec2 place = divide(row, push.tokens, push.tokens_inverse); /* sequence, token */
-	uint slot = place.x * push.sequence_stride + place.y * push.token_stride;
-	int head_slot = int(pair.head);
-	if (push.experts != 0) {
-		head_slot = chosen_slot(row, pair.head);
-		if (head_slot < 0)
-			return;
-	}
-	slot += uint(head_slot) * push.head_stride;
+	uint slot = place.x * push.sequence_stride + place.y * push.token_stride + uint(head_slot) * push.head_stride;
 	value *= push.scale;
 	if (WEIGHT_BYTES == 2 && push.is_cache != 0) {
 		Weights head = Weights(address(uvec2(push.result), slot, push.head_size * WEIGHT_BYTES));
@@ -66,8 +61,8 @@ void store_pair(uint row, HeadPair pair, vec2 value)
 bool is_wanted()
 {
 	uint last_row = min(first_row + config_rows, push.rows) - 1;
-	uint last_head = tile_pair(gemm_columns / 2 - 1).head;
-	for (uint head = tile_pair(0).head; head <= last_head; head++)
+	uint last_head = min((first_column + gemm_columns - 1) / push.head_size, push.heads - 1);
+	for (uint head = first_column / push.head_size; head <= last_head; head++)
 		for (uint row = first_row; row <= last_row; row++)
 			if (chosen_slot(row, head) >= 0)
 				return true;
